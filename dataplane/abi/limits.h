@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Every capacity of the dataplane: unit, reason, and what happens when it is full. docs/limits.md
+/// tells operators the same. Rooms add theirs here, in their section.
+namespace sluice::abi {
+
+// -- process ------------------------------------------------------------------------------------
+inline constexpr std::size_t kCacheLineBytes = 64;
+/// Frames taken from a port at once. DPDK drivers vectorise multiples of 32.
+inline constexpr std::size_t kBurstMax = 64;
+inline constexpr std::size_t kWorkersMax = 64;
+inline constexpr std::size_t kLinksMax = 16;
+
+// -- policy -------------------------------------------------------------------------------------
+inline constexpr std::size_t kServicesMax = 64;             // more: a policy error
+inline constexpr std::size_t kServiceNameBytesMax = 64;
+inline constexpr std::size_t kLimitsPerServiceMax = 16;     // more: a policy error
+inline constexpr std::size_t kLimitsMax = 256;
+inline constexpr std::size_t kGenerationSlots = 8;          // full: the publish fails loudly
+
+// -- records ------------------------------------------------------------------------------------
+inline constexpr std::size_t kEventRecordBytesMax = 16384;  // fields are cut to fit
+inline constexpr std::size_t kEventFieldBytesMax = 1024;    // longer values are cut, said in the record
+inline constexpr std::size_t kVerdictRingBytes = 4u << 20;  // full: drops and counts
+inline constexpr std::size_t kHttpRingBytes = 16u << 20;    // full: drops and counts
+
+// -- http ---------------------------------------------------------------------------------------
+inline constexpr std::size_t kRequestLineBytesMax = 8 * 1024;   // http_request_line
+inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;        // http_headers_too_large
+inline constexpr std::size_t kHeadBytesMax = 32 * 1024;         // http_headers_too_large
+inline constexpr std::size_t kHeadersMax = 100;                 // http_headers_too_large
+inline constexpr std::size_t kChunkSizeDigitsMax = 8;           // http_chunk_size
+inline constexpr std::size_t kPipelinedMax = 32;                // http_pipeline
+inline constexpr std::size_t kInterimResponsesMax = 8;          // http_response
+
+// -- stream -------------------------------------------------------------------------------------
+inline constexpr std::size_t kOutOfOrderBytesMax = 256 * 1024;  // tcp_ooo_full, per direction
+inline constexpr std::size_t kOutOfOrderRangesMax = 64;         // tcp_ooo_full
+inline constexpr std::size_t kRetainedBytesMax = 1024 * 1024;   // tcp_retain_full, per direction
+inline constexpr std::size_t kOverlapConflictsMax = 3;          // then the connection is blocked
+
+}  // namespace sluice::abi
