@@ -18,26 +18,27 @@ inline constexpr std::size_t kWorkersMax = 64;
 inline constexpr std::size_t kLinksMax = 16;
 
 // -- policy -------------------------------------------------------------------------------------
-inline constexpr std::size_t kServicesMax = 64;             // more: a policy error
+inline constexpr std::size_t kServicesMax = 64;  // more: a policy error
 inline constexpr std::size_t kServiceNameBytesMax = 64;
-inline constexpr std::size_t kLimitsPerServiceMax = 16;     // more: a policy error
+inline constexpr std::size_t kLimitsPerServiceMax = 16;  // more: a policy error
 inline constexpr std::size_t kLimitsMax = 256;
-inline constexpr std::size_t kGenerationSlots = 8;          // full: the publish fails loudly
+inline constexpr std::size_t kGenerationSlots = 8;  // full: the publish fails loudly
 
 // -- records ------------------------------------------------------------------------------------
 inline constexpr std::size_t kEventRecordBytesMax = 16384;  // fields are cut to fit
-inline constexpr std::size_t kEventFieldBytesMax = 1024;    // longer values are cut, said in the record
+inline constexpr std::size_t kEventFieldBytesMax =
+    1024;  // longer values are cut, said in the record
 inline constexpr std::size_t kVerdictRingBytes = 4u << 20;  // full: drops and counts
 inline constexpr std::size_t kHttpRingBytes = 16u << 20;    // full: drops and counts
 
 // -- http ---------------------------------------------------------------------------------------
-inline constexpr std::size_t kRequestLineBytesMax = 8 * 1024;   // http_request_line
-inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;        // http_headers_too_large
-inline constexpr std::size_t kHeadBytesMax = 32 * 1024;         // http_headers_too_large
-inline constexpr std::size_t kHeadersMax = 100;                 // http_headers_too_large
-inline constexpr std::size_t kChunkSizeDigitsMax = 8;           // http_chunk_size
-inline constexpr std::size_t kPipelinedMax = 32;                // http_pipeline
-inline constexpr std::size_t kInterimResponsesMax = 8;          // http_response
+inline constexpr std::size_t kRequestLineBytesMax = 8 * 1024;  // http_request_line
+inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;       // http_headers_too_large
+inline constexpr std::size_t kHeadBytesMax = 32 * 1024;        // http_headers_too_large
+inline constexpr std::size_t kHeadersMax = 100;                // http_headers_too_large
+inline constexpr std::size_t kChunkSizeDigitsMax = 8;          // http_chunk_size
+inline constexpr std::size_t kPipelinedMax = 32;               // http_pipeline
+inline constexpr std::size_t kInterimResponsesMax = 8;         // http_response
 
 // -- stream -------------------------------------------------------------------------------------
 inline constexpr std::size_t kOutOfOrderBytesMax = 256 * 1024;  // tcp_ooo_full, per direction

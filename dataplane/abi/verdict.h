@@ -16,9 +16,12 @@ enum class Mode : std::uint8_t { kOff = 0, kMonitor = 1, kBlock = 2 };
 constexpr Mode weakest(Mode a, Mode b) { return a < b ? a : b; }
 constexpr std::string_view mode_name(Mode mode) {
   switch (mode) {
-    case Mode::kOff: return "off";
-    case Mode::kMonitor: return "monitor";
-    case Mode::kBlock: return "block";
+    case Mode::kOff:
+      return "off";
+    case Mode::kMonitor:
+      return "monitor";
+    case Mode::kBlock:
+      return "block";
   }
   return "unknown";
 }
@@ -28,9 +31,12 @@ enum class Action : std::uint8_t { kPass = 0, kMonitor = 1, kBlock = 2 };
 
 constexpr std::string_view action_name(Action action) {
   switch (action) {
-    case Action::kPass: return "pass";
-    case Action::kMonitor: return "monitor";
-    case Action::kBlock: return "block";
+    case Action::kPass:
+      return "pass";
+    case Action::kMonitor:
+      return "monitor";
+    case Action::kBlock:
+      return "block";
   }
   return "unknown";
 }
@@ -39,9 +45,9 @@ constexpr std::string_view action_name(Action action) {
 struct [[nodiscard]] Verdict {
   Action action = Action::kPass;
   Reason reason = Reason::kNone;
-  std::uint16_t status = 0;  ///< of the reply: 403, 429, or what the rule says; 0 when passing
-  std::uint8_t phase = 0;    ///< 1..4 of the deciding rule, 0 where no rule decided
-  std::uint32_t rule_id = 0; ///< the deciding rule, 0 where none did
+  std::uint16_t status = 0;   ///< of the reply: 403, 429, or what the rule says; 0 when passing
+  std::uint8_t phase = 0;     ///< 1..4 of the deciding rule, 0 where no rule decided
+  std::uint32_t rule_id = 0;  ///< the deciding rule, 0 where none did
   std::uint32_t retry_after_s = 0;  ///< of a 429, rounded up
 
   [[nodiscard]] bool blocks() const { return action == Action::kBlock; }

@@ -19,7 +19,8 @@ class Arena {
   explicit Arena(std::span<std::uint8_t> memory) : memory_(memory) {}
 
   /// `alignment`: a power of two. nullptr when full.
-  [[nodiscard]] void* allocate(std::size_t size, std::size_t alignment = alignof(std::max_align_t)) {
+  [[nodiscard]] void* allocate(std::size_t size,
+                               std::size_t alignment = alignof(std::max_align_t)) {
     const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
     if (start > memory_.size() || memory_.size() - start < size) return nullptr;
     used_ = start + size;

@@ -16,6 +16,7 @@ namespace sluice::base {
 }  // namespace sluice::base
 
 /// Aborts when an invariant of our own is broken. Hostile input is data and never reaches a check.
-#define SLUICE_CHECK(expression) \
-  (__builtin_expect(!!(expression), 1) ? void(0) \
-                                       : ::sluice::base::check_failed(#expression, __FILE__, __LINE__))
+#define SLUICE_CHECK(expression)       \
+  (__builtin_expect(!!(expression), 1) \
+       ? void(0)                       \
+       : ::sluice::base::check_failed(#expression, __FILE__, __LINE__))
