@@ -46,4 +46,13 @@ inline constexpr std::size_t kOutOfOrderRangesMax = 64;         // tcp_ooo_full
 inline constexpr std::size_t kRetainedBytesMax = 1024 * 1024;   // tcp_retain_full, per direction
 inline constexpr std::size_t kOverlapConflictsMax = 3;          // then the connection is blocked
 
+// -- rules: regex -------------------------------------------------------------------------------
+/// Work of one PCRE2 match in its own units. Reached: rule_budget, the request fails closed.
+inline constexpr std::uint32_t kRegexMatchLimit = 100'000;
+inline constexpr std::uint32_t kRegexDepthLimit = 20'000;    // interpreter only; rule_budget
+inline constexpr std::uint32_t kRegexHeapKib = 1024;         // per worker; full: rule_budget
+inline constexpr std::size_t kRegexStackBytes = 512 * 1024;  // per worker; full: interpreter
+inline constexpr std::size_t kRegexGroupsMax = 64;           // groups beyond are not captured
+inline constexpr std::size_t kVerifyBytesMax = 256 * 1024;   // digits tried by verify*; rule_budget
+
 }  // namespace sluice::abi

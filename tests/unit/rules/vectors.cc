@@ -70,6 +70,16 @@ std::vector<TransformVector> load_transform_vectors(const std::string& name) {
   return vectors;
 }
 
+std::vector<OperatorVector> load_operator_vectors(const std::string& name) {
+  std::vector<OperatorVector> vectors;
+  const std::string path = std::string(SLUICE_SOURCE) + "/tests/unit/rules/vectors/" + name;
+  for (const auto& line : read_json(path + ".json")) {
+    vectors.push_back(
+        {bytes_of(line.at("argument")), bytes_of(line.at("value")), line.at("match").get<bool>()});
+  }
+  return vectors;
+}
+
 std::string corpora_folder() {
   if (const char* folder = std::getenv("SLUICE_CORPORA")) return folder;
   for (const char* beside : {"/../shared/corpora", "/../../../work/shared/corpora"}) {

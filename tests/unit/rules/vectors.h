@@ -19,6 +19,13 @@ struct TransformVector {
 /// tests/unit/rules/vectors/<name>.json. Throws when it is missing or malformed.
 std::vector<TransformVector> load_transform_vectors(const std::string& name);
 
+/// The same for an operator.
+struct OperatorVector {
+  std::string argument, value;
+  bool match = false;
+};
+std::vector<OperatorVector> load_operator_vectors(const std::string& name);
+
 /// One line of a file of ../shared/corpora, its `\xHH` and `\uHHHH` texts turned into bytes as the
 /// ModSecurity v3 test program does.
 struct CorpusVector {

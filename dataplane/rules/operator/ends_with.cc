@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/operator/operator.h"
+
+namespace sluice::rules {
+
+bool ends_with(Bytes argument, Bytes value) {
+  return base::as_text(value).ends_with(base::as_text(argument));
+}
+
+}  // namespace sluice::rules

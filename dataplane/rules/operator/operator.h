@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/abi/operators.h"
+#include "dataplane/base/bytes.h"
+
+namespace sluice::rules {
+
+using base::Bytes;
+
+/// The operators that are functions of (argument, value). The argument is what the rule says behind
+/// the operator's name, macros expanded; the value is a transformed target. All are O(value) (with
+/// a factor of the argument's length where said) and allocate nothing. Negation is the caller's.
+/// ModSecurity v3 reference; corners and deviations: docs/seclang.md.
+
+// -- texts: bytes, case-sensitive -----------------------------------------------------------------
+bool begins_with(Bytes argument, Bytes value);
+/// The argument's place in the value does not matter; an empty argument matches.
+bool contains(Bytes argument, Bytes value);
+/// Contained where neither neighbour is an ASCII letter (digits and `_` are boundaries); an empty
+/// argument matches. O(value * argument) for values built against it.
+bool contains_word(Bytes argument, Bytes value);
+bool ends_with(Bytes argument, Bytes value);
+bool streq(Bytes argument, Bytes value);
+/// The same as contains.
+bool strmatch(Bytes argument, Bytes value);
+/// The value is contained in the argument; an empty value matches.
+bool within(Bytes argument, Bytes value);
+
+// -- numbers --------------------------------------------------------------------------------------
+/// For eq: white space, a sign, digits; what follows does not matter. No digits or beyond 32 bits:
+/// 0.
+std::int32_t eq_number(Bytes text);
+/// For ge, gt, le and lt: as above in 64 bits, where too large is the largest.
+std::int64_t order_number(Bytes text);
+bool eq(Bytes argument, Bytes value);
+bool ge(Bytes argument, Bytes value);
+bool gt(Bytes argument, Bytes value);
+bool le(Bytes argument, Bytes value);
+bool lt(Bytes argument, Bytes value);
+
+// -- encodings and bytes --------------------------------------------------------------------------
+/// The bytes that validateByteRange allows. Plain data: lies in the ruleset image.
+struct ByteRange {
+  std::uint64_t allowed[4] = {};
+};
+/// Reads "10, 32-126": numbers 0-255 and ranges. Elements that are neither are skipped, as in the
+/// reference, and counted in `ignored` for a warning.
+ByteRange parse_byte_range(std::string_view text, std::size_t& ignored);
+/// True if a byte of the value is not allowed; false for an empty value.
+bool outside_byte_range(const ByteRange& range, Bytes value);
+/// validateUrlEncoding: true if a `%` stands without two hexadecimal digits behind it.
+bool has_bad_url_encoding(Bytes value);
+/// validateUtf8Encoding: true if the value is no well-formed UTF-8 (RFC 3629).
+bool has_bad_utf8(Bytes value);
+
+// -- libinjection ---------------------------------------------------------------------------------
+inline constexpr std::size_t kSqliFingerprintBytes = 8;
+/// True for an SQL injection; `fingerprint` then holds up to five characters and a NUL.
+bool detect_sqli(Bytes value, char (&fingerprint)[kSqliFingerprintBytes]);
+bool detect_xss(Bytes value);
+
+// -- all of them by number ------------------------------------------------------------------------
+/// Evaluates the operators above whose argument is text, a number or nothing, and
+/// unconditionalMatch, noMatch and the ones that never match. For the others (regex, phrases, sets)
+/// the caller has prepared forms; they must not come here.
+bool match_leaf(abi::OperatorId id, Bytes argument, Bytes value);
+
+}  // namespace sluice::rules

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "dataplane/rules/operator/regex.h"
+
+#include <pcre2.h>
+
+#include <new>
+#include <string>
+#include <utility>
+
+namespace sluice::rules {
+
+Regex::Regex(pcre2_real_code_8* code) : code_(code) {
+  pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups_);
+  jit_ = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
+}
+
+Regex::Regex(Regex&& other) noexcept
+    : code_(std::exchange(other.code_, nullptr)), groups_(other.groups_), jit_(other.jit_) {}
+
+Regex& Regex::operator=(Regex&& other) noexcept {
+  std::swap(code_, other.code_);
+  std::swap(groups_, other.groups_);
+  std::swap(jit_, other.jit_);
+  return *this;
+}
+
+Regex::~Regex() { pcre2_code_free(code_); }
+
+base::Result<Regex> Regex::compile(std::string_view pattern, RegexOptions options) {
+  // pcre2_jit_match() trusts the subject to be valid UTF-8 in UTF mode; ours never is known to be.
+  std::uint32_t flags = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+  if (options.caseless) flags |= PCRE2_CASELESS;
+  if (options.dotall) flags |= PCRE2_DOTALL;
+  if (options.multiline) flags |= PCRE2_MULTILINE;
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                   flags, &error, &at, nullptr);
+  if (code != nullptr) return Regex(code);
+  PCRE2_UCHAR message[256];
+  pcre2_get_error_message(error, message, sizeof message);
+  return base::Error{std::string(reinterpret_cast<const char*>(message)) + " at byte " +
+                     std::to_string(at) + " of the pattern"};
+}
+
+std::size_t Regex::memory_bytes() const {
+  std::size_t code = 0, machine = 0;
+  pcre2_pattern_info(code_, PCRE2_INFO_SIZE, &code);
+  pcre2_pattern_info(code_, PCRE2_INFO_JITSIZE, &machine);
+  return code + machine;
+}
+
+namespace {
+
+/// The memory that PCRE2 gets from us: a bump allocator that forgets what is freed. Only the
+/// interpreter's frames grow during matches, by doubling and up to the heap limit, and stay with
+/// the match data for the next match; so three times the heap limit holds all of it for ever.
+struct Heap {
+  std::uint8_t* memory;
+  std::size_t bytes, used;
+};
+constexpr std::size_t kHeapBytes = 3 * abi::kRegexHeapKib * 1024;
+
+void* take(PCRE2_SIZE bytes, void* data) {
+  auto* heap = static_cast<Heap*>(data);
+  const std::size_t start = (heap->used + 15) & ~std::size_t{15};
+  if (start > heap->bytes || heap->bytes - start < bytes) return nullptr;
+  heap->used = start + bytes;
+  return heap->memory + start;
+}
+
+void give_back(void*, void*) {}
+
+}  // namespace
+
+struct RegexContext::State {
+  Heap heap{};
+  pcre2_general_context* general = nullptr;
+  pcre2_match_context* match = nullptr;
+  pcre2_match_data* data = nullptr;
+  pcre2_jit_stack* stack = nullptr;
+
+  ~State() {
+    pcre2_jit_stack_free(stack);  // the only one that PCRE2 maps for itself
+    ::operator delete(heap.memory);
+  }
+};
+
+base::Result<RegexContext> RegexContext::create(RegexLimits limits) {
+  auto* state = new (std::nothrow) State;
+  if (state == nullptr) return base::Error{"no memory for a regex context"};
+  RegexContext context(state);
+  state->heap = {static_cast<std::uint8_t*>(::operator new(kHeapBytes, std::nothrow)), kHeapBytes,
+                 0};
+  if (state->heap.memory == nullptr) return base::Error{"no memory for a regex context"};
+  state->general = pcre2_general_context_create(take, give_back, &state->heap);
+  if (state->general != nullptr) {
+    state->match = pcre2_match_context_create(state->general);
+    state->data = pcre2_match_data_create(abi::kRegexGroupsMax, state->general);
+    state->stack =
+        pcre2_jit_stack_create(abi::kRegexStackBytes, abi::kRegexStackBytes, state->general);
+  }
+  if (state->match == nullptr || state->data == nullptr || state->stack == nullptr) {
+    return base::Error{"no memory for a regex context"};
+  }
+  pcre2_jit_stack_assign(state->match, nullptr, state->stack);
+  pcre2_set_heap_limit(state->match, abi::kRegexHeapKib);
+  context.set_limits(limits);
+  return context;
+}
+
+RegexContext::RegexContext(RegexContext&& other) noexcept
+    : state_(std::exchange(other.state_, nullptr)) {}
+
+RegexContext& RegexContext::operator=(RegexContext&& other) noexcept {
+  std::swap(state_, other.state_);
+  group_count_ = 0;
+  return *this;
+}
+
+RegexContext::~RegexContext() { delete state_; }
+
+void RegexContext::set_limits(RegexLimits limits) {
+  pcre2_set_match_limit(state_->match, limits.match);
+  pcre2_set_depth_limit(state_->match, limits.depth);
+}
+
+RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t offset,
+                                 std::uint32_t options) {
+  static constexpr std::uint8_t kNothing = 0;
+  const std::uint8_t* text = subject.data() != nullptr ? subject.data() : &kNothing;
+  subject_ = {text, subject.size()};
+  group_count_ = 0;
+  // pcre2_jit_match() knows no PCRE2_ANCHORED.
+  int code = PCRE2_ERROR_JIT_STACKLIMIT;
+  if (regex.is_jit() && (options & PCRE2_ANCHORED) == 0) {
+    code = pcre2_jit_match(regex.code(), text, subject.size(), offset, options, state_->data,
+                           state_->match);
+  }
+  if (code == PCRE2_ERROR_JIT_STACKLIMIT) {
+    code = pcre2_match(regex.code(), text, subject.size(), offset, options | PCRE2_NO_JIT,
+                       state_->data, state_->match);
+  }
+  if (code == PCRE2_ERROR_NOMATCH) return RegexOutcome::kNoMatch;
+  if (code < 0) return RegexOutcome::kLimit;
+  group_count_ = code == 0 ? abi::kRegexGroupsMax : static_cast<std::size_t>(code);
+  return RegexOutcome::kMatch;
+}
+
+std::optional<Bytes> RegexContext::group(std::size_t index) const {
+  if (index >= group_count_) return std::nullopt;
+  const PCRE2_SIZE* places = pcre2_get_ovector_pointer(state_->data);
+  const PCRE2_SIZE from = places[2 * index], to = places[2 * index + 1];
+  if (from == PCRE2_UNSET) return std::nullopt;
+  if (to < from) return Bytes();  // \K in a lookahead
+  return subject_.subspan(from, to - from);
+}
+
+RegexOutcome RegexCursor::next() {
+  while (offset_ <= subject_.size()) {
+    const std::uint32_t options = was_empty_ ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
+    const RegexOutcome outcome = context_.match(regex_, subject_, offset_, options);
+    if (outcome == RegexOutcome::kLimit) return outcome;
+    if (outcome == RegexOutcome::kMatch) {
+      const Bytes whole = context_.group(0).value_or(Bytes());
+      const auto end =
+          whole.data() == nullptr
+              ? offset_
+              : static_cast<std::size_t>(whole.data() - context_.subject_.data()) + whole.size();
+      was_empty_ = end <= offset_ || whole.empty();
+      offset_ = end > offset_ ? end : offset_;
+      return outcome;
+    }
+    if (!was_empty_) break;
+    was_empty_ = false;
+    ++offset_;
+  }
+  offset_ = subject_.size() + 1;
+  return RegexOutcome::kNoMatch;
+}
+
+}  // namespace sluice::rules

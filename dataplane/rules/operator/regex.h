@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "dataplane/abi/limits.h"
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/result.h"
+
+struct pcre2_real_code_8;
+
+namespace sluice::rules {
+
+using base::Bytes;
+
+/// How a pattern is read. The defaults are ModSecurity v3's for @rx; selectors and exclusions add
+/// `caseless`. Patterns are bytes: UTF mode is refused at compile time.
+struct RegexOptions {
+  bool caseless = false;
+  bool dotall = true;
+  bool multiline = true;
+};
+
+/// One pattern of PCRE2, compiled to machine code where PCRE2 can. Made by the control plane or
+/// while an image is loaded, never on a worker; shared read-only by all workers.
+class Regex {
+ public:
+  /// Error: PCRE2's message with the place in the pattern.
+  static base::Result<Regex> compile(std::string_view pattern, RegexOptions options = {});
+  Regex(Regex&& other) noexcept;
+  Regex& operator=(Regex&& other) noexcept;
+  Regex(const Regex&) = delete;
+  Regex& operator=(const Regex&) = delete;
+  ~Regex();
+
+  /// Groups, the whole match not counted.
+  [[nodiscard]] std::uint32_t group_count() const { return groups_; }
+  /// False if PCRE2 has no machine code for it and interprets it.
+  [[nodiscard]] bool is_jit() const { return jit_; }
+  /// Bytes of compiled pattern and machine code.
+  [[nodiscard]] std::size_t memory_bytes() const;
+  [[nodiscard]] const pcre2_real_code_8* code() const { return code_; }
+
+ private:
+  explicit Regex(pcre2_real_code_8* code);
+  pcre2_real_code_8* code_ = nullptr;
+  std::uint32_t groups_ = 0;
+  bool jit_ = false;
+};
+
+/// Bounds on one match. match: PCRE2's counter of match() calls, coarser with machine code.
+struct RegexLimits {
+  std::uint32_t match = abi::kRegexMatchLimit;
+  std::uint32_t depth = abi::kRegexDepthLimit;
+};
+
+enum class RegexOutcome : std::uint8_t {
+  kMatch,
+  kNoMatch,
+  kLimit,  ///< a bound was hit, nothing is known: the caller fails closed and names it
+};
+
+/// What matching needs, one per worker, made before the worker starts: groups, machine stack and
+/// heap, all of fixed size. Matching allocates nothing.
+class RegexContext {
+ public:
+  static base::Result<RegexContext> create(RegexLimits limits = {});
+  RegexContext(RegexContext&& other) noexcept;
+  RegexContext& operator=(RegexContext&& other) noexcept;
+  RegexContext(const RegexContext&) = delete;
+  RegexContext& operator=(const RegexContext&) = delete;
+  ~RegexContext();
+
+  /// Changes the bounds, as SecPcreMatchLimit asks; not above the compiled-in maximum of the heap.
+  void set_limits(RegexLimits limits);
+
+  /// Looks for the leftmost match at or behind `offset` (0..subject.size()). The groups hold until
+  /// the next call. Work is bounded by the limits.
+  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset = 0) {
+    return match(regex, subject, offset, 0);
+  }
+
+  /// Groups of the last match that may have taken part: 1 + the highest one that did, at most
+  /// abi::kRegexGroupsMax.
+  [[nodiscard]] std::size_t group_count() const { return group_count_; }
+  /// Group `index` of the last match (0: all of it), a part of the subject. nullopt: it took no
+  /// part.
+  [[nodiscard]] std::optional<Bytes> group(std::size_t index) const;
+
+ private:
+  friend class RegexCursor;
+  struct State;
+  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset, std::uint32_t options);
+  explicit RegexContext(State* state) : state_(state) {}
+  State* state_ = nullptr;
+  Bytes subject_;
+  std::size_t group_count_ = 0;
+};
+
+/// Every match of a value from left to right as rxGlobal and Perl's /g count them: an empty match
+/// is followed by a look for a longer one at the same place.
+class RegexCursor {
+ public:
+  RegexCursor(const Regex& regex, Bytes subject, RegexContext& context)
+      : regex_(regex), subject_(subject), context_(context) {}
+  /// The next match; its groups are in the context. kNoMatch: that was all.
+  RegexOutcome next();
+
+ private:
+  const Regex& regex_;
+  Bytes subject_;
+  RegexContext& context_;
+  std::size_t offset_ = 0;
+  bool was_empty_ = false;
+};
+
+}  // namespace sluice::rules
