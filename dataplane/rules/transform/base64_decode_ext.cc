@@ -5,7 +5,7 @@
 
 namespace sluice::rules::detail {
 
-/// Forgiving: every byte that is no digit is skipped, `=` too, and `-` and `_` count as 62 and 63.
+/// Forgiving: every byte that is no digit is skipped, `=` too.
 /// What is left is one stream of six-bit groups. As in the reference a `=` that no other follows,
 /// with one digit behind the last full group, makes the result empty.
 TransformResult base64_decode_ext(Bytes input, Arena& arena) {
@@ -23,7 +23,7 @@ TransformResult base64_decode_ext(Bytes input, Arena& arena) {
       }
       continue;
     }
-    const int digit = input[i] == '-' ? 62 : input[i] == '_' ? 63 : kBase64Digits[input[i]];
+    const int digit = kBase64Digits[input[i]];
     if (digit < 0) continue;
     bits = bits << 6 | static_cast<std::uint32_t>(digit);
     const unsigned place = digits++ % 4;
