@@ -105,7 +105,7 @@ constexpr std::uint64_t classes_of_any(std::string_view bytes) {
 }
 
 /// The class bitmap of a value: bit c is set exactly if a byte of class c occurs. 0 for an empty
-/// value. O(n), no allocation; AVX-512 or AVX2 where the CPU has it, else a table.
+/// value. O(n), no allocation.
 std::uint64_t class_bitmap(base::Bytes value);
 
 }  // namespace sluice::rules

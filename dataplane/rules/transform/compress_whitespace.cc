@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
-#include "dataplane/rules/transform/block.h"
+#include "dataplane/rules/transform/compact.h"
 #include "dataplane/rules/transform/internal.h"
 
 namespace sluice::rules::detail {
@@ -34,15 +34,28 @@ std::size_t find_compressible(Bytes input) {
 
 /// Each run of white space becomes one blank.
 TransformResult compress_whitespace(Bytes input, Arena& arena) {
-  std::size_t first = find_compressible(input);
+  const std::size_t first = find_compressible(input);
   if (first == input.size()) return unchanged(input);
-  if (first > 0 && WhitespaceSet::has(input[first - 1])) --first;  // to the start of the run
   Output output(input, input.size(), arena);
   if (output.full()) return arena_full();
   std::uint8_t* out = output.copy_prefix(first);
-  for (std::size_t i = first; i < input.size(); i = copy_plain<WhitespaceSet>(input, i, out)) {
-    while (i < input.size() && WhitespaceSet::has(input[i])) ++i;
-    *out++ = ' ';
+  const std::uint8_t* in = input.data();
+  std::size_t i = first;
+  std::uint32_t carry = first > 0 && WhitespaceSet::has(in[first - 1]) ? 1 : 0;
+  for (; i + kBlockBytes <= input.size(); i += kBlockBytes) {
+    const __m128i block = load_block(in + i);
+    const __m128i white_lanes = WhitespaceSet::lanes(block);
+    const std::uint32_t white = mask_of(white_lanes);
+    const __m128i blanked = _mm_or_si128(_mm_andnot_si128(white_lanes, block),
+                                         _mm_and_si128(white_lanes, _mm_set1_epi8(' ')));
+    out = write_kept(out, blanked, ~(white & (white << 1 | carry)) & 0xffff);
+    carry = white >> 15;
+  }
+  for (; i < input.size(); ++i) {
+    const bool white = WhitespaceSet::has(in[i]);
+    if (!white) *out++ = in[i];
+    if (white && carry == 0) *out++ = ' ';
+    carry = white ? 1 : 0;
   }
   return output.finish_changed(out);
 }

@@ -107,6 +107,12 @@ inline std::uint8_t fold_full_width(std::uint8_t high, std::uint8_t low) {
   return high == 0xff && low > 0x00 && low < 0x5f ? static_cast<std::uint8_t>(low + 0x20) : low;
 }
 
+/// One block of 64 bytes of SHA-1, in portable form and with the SHA extensions of x86.
+void sha1_block_plain(std::uint32_t (&state)[5], const std::uint8_t* block);
+void sha1_block_extension(std::uint32_t (&state)[5], const std::uint8_t* block);
+/// CPUID says that sha1_block_extension() may be called.
+bool has_sha_extension();
+
 TransformResult base64_decode(Bytes input, Arena& arena);
 TransformResult base64_decode_ext(Bytes input, Arena& arena);
 TransformResult base64_encode(Bytes input, Arena& arena);

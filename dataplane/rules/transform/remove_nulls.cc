@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
-#include "dataplane/rules/transform/block.h"
+#include "dataplane/rules/transform/compact.h"
 #include "dataplane/rules/transform/internal.h"
 
 namespace sluice::rules::detail {
@@ -12,9 +12,7 @@ TransformResult remove_nulls(Bytes input, Arena& arena) {
   if (first == input.size()) return unchanged(input);
   Output output(input, input.size(), arena);
   if (output.full()) return arena_full();
-  std::uint8_t* out = output.copy_prefix(first);
-  for (std::size_t i = first; i < input.size();) i = copy_plain<Nul>(input, i + 1, out);
-  return output.finish_changed(out);
+  return output.finish_changed(copy_without<Nul>(input, first, output.copy_prefix(first)));
 }
 
 }  // namespace sluice::rules::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
-#include "dataplane/rules/transform/block.h"
+#include "dataplane/rules/transform/compact.h"
 #include "dataplane/rules/transform/internal.h"
 
 namespace sluice::rules::detail {
@@ -14,12 +14,7 @@ TransformResult remove_whitespace(Bytes input, Arena& arena) {
   if (first == input.size()) return unchanged(input);
   Output output(input, input.size(), arena);
   if (output.full()) return arena_full();
-  std::uint8_t* out = output.copy_prefix(first);
-  for (std::size_t i = first; i < input.size();) {
-    while (i < input.size() && Dropped::has(input[i])) ++i;
-    i = copy_plain<Dropped>(input, i, out);
-  }
-  return output.finish_changed(out);
+  return output.finish_changed(copy_without<Dropped>(input, first, output.copy_prefix(first)));
 }
 
 }  // namespace sluice::rules::detail

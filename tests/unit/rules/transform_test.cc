@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,7 +13,9 @@
 #include <vector>
 
 #include "dataplane/rules/byte_class.h"
+#include "dataplane/rules/transform/internal.h"
 #include "dataplane/rules/transform/unicode_map.h"
+#include "tests/unit/rules/random_values.h"
 #include "tests/unit/rules/vectors.h"
 
 namespace sluice::rules {
@@ -74,6 +77,23 @@ TEST_P(TransformTest, ChangesNothingThatItsByteClassesExclude) {
   }
 }
 
+TEST_P(TransformTest, KeepsItsPromisesOverRandomValues) {
+  test::RandomValues values(20261124);
+  for (int i = 0; i < 3000; ++i) {
+    const std::string text = values.next();
+    const Bytes input = test::at_page_end(text);
+    base::Arena arena(memory_);
+    const TransformResult result = apply_transform(GetParam(), input, nullptr, arena);
+    ASSERT_NE(result.outcome, TransformOutcome::kArenaFull);
+    ASSERT_EQ(result.outcome == TransformOutcome::kChanged, base::as_text(result.output) != text);
+    ASSERT_LE(result.output.size(), std::max(max_output(GetParam(), text.size()), text.size()));
+    ASSERT_LE(arena.peak(), max_output(GetParam(), text.size()) + kTransformSlack);
+    if (!may_change(GetParam(), class_bitmap(input))) {
+      ASSERT_EQ(result.outcome, TransformOutcome::kUnchanged) << test::show(input);
+    }
+  }
+}
+
 TEST_P(TransformTest, ReportsAFullArenaAndNeverWritesBeyondIt) {
   for (const auto& vector :
        test::load_transform_vectors(std::string(abi::transform_name(GetParam())))) {
@@ -98,6 +118,20 @@ TEST(Transform, FindsNamesAndAliasesWithoutCase) {
   EXPECT_EQ(abi::find_transform("normalizePathWin"), TransformId::kNormalizePathWin);
   EXPECT_EQ(abi::find_transform("urlDecodeUn"), std::nullopt);
   EXPECT_EQ(abi::find_transform(""), std::nullopt);
+}
+
+TEST(Transform, BothFormsOfSha1Agree) {
+  if (!detail::has_sha_extension()) GTEST_SKIP() << "no SHA extensions on this CPU";
+  test::RandomValues values(5);
+  for (int i = 0; i < 1000; ++i) {
+    std::uint8_t block[64];
+    std::uint32_t plain[5], extension[5];
+    for (auto& byte : block) byte = static_cast<std::uint8_t>(values.below(256));
+    for (int word = 0; word < 5; ++word) plain[word] = extension[word] = values.below(0x7fffffff);
+    detail::sha1_block_plain(plain, block);
+    detail::sha1_block_extension(extension, block);
+    for (int word = 0; word < 5; ++word) ASSERT_EQ(plain[word], extension[word]);
+  }
 }
 
 TEST(Transform, UrlDecodeUniUsesTheMapAndElseTheLowByte) {
