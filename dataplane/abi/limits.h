@@ -53,6 +53,7 @@ inline constexpr std::uint32_t kRegexDepthLimit = 20'000;    // interpreter only
 inline constexpr std::uint32_t kRegexHeapKib = 1024;         // per worker; full: rule_budget
 inline constexpr std::size_t kRegexStackBytes = 512 * 1024;  // per worker; full: interpreter
 inline constexpr std::size_t kRegexGroupsMax = 64;           // groups beyond are not captured
-inline constexpr std::size_t kVerifyBytesMax = 256 * 1024;   // digits tried by verify*; rule_budget
+inline constexpr std::uint32_t kSqliTokensMax = 4096;  // beyond bytes / 2, a request; rule_budget
+inline constexpr std::size_t kVerifyBytesMax = 256 * 1024;  // digits tried by verify*; rule_budget
 
 }  // namespace sluice::abi

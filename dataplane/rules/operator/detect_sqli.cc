@@ -3,19 +3,131 @@
 
 #include "dataplane/rules/operator/operator.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <string_view>
 
 // libinjection 3.9 as libmodsecurity-dev has it in its archive; that package ships no header for
-// it.
-extern "C" int libinjection_sqli(const char* text, std::size_t bytes, char fingerprint[8]);
+// it. The layout of its state is written out as far as it is looked at: whether a parse came to the
+// end of what it was given, and how many tokens that took, bounds its work. A test compares the
+// whole with libinjection_sqli().
+extern "C" {
+struct libinjection_sqli_state {
+  const char* text;
+  std::size_t bytes;
+  void *lookup, *user_data;
+  int flags;
+  std::size_t at;  ///< how far it has read
+  struct {
+    std::size_t at, bytes;
+    int count;
+    char type, open, close, text[32];
+  } tokens_kept[8];
+  void* current;
+  char fingerprint[8];
+  int reason;
+  int comments_dash_white, comments_dash_other, comments_c, comments_hash;
+  int folds, tokens;
+  char room[128];  ///< for a field more, which 3.9 does not have
+};
+void libinjection_sqli_init(libinjection_sqli_state* state, const char* text, std::size_t bytes,
+                            int flags);
+const char* libinjection_sqli_fingerprint(libinjection_sqli_state* state, int flags);
+int libinjection_sqli_check_fingerprint(libinjection_sqli_state* state);
+}
 
 namespace sluice::rules {
 
-bool detect_sqli(Bytes value, char (&fingerprint)[kSqliFingerprintBytes]) {
+namespace {
+
+using State = libinjection_sqli_state;
+
+enum Flags : int { kNoQuote = 1, kSingleQuote = 2, kDoubleQuote = 4, kAnsi = 8, kMysql = 16 };
+
+/// A parse that ended this close to the end of its window might have gone otherwise with more to
+/// see.
+constexpr std::size_t kLookaheadBytes = 8;
+
+bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+bool is_word(char byte) {
+  const char lower = static_cast<char>(byte | 0x20);
+  return is_digit(byte) || (lower >= 'a' && lower <= 'z') || byte == '_';
+}
+
+/// Bytes of the longest prefix that surely has no more than `tokens` tokens: a run of letters and
+/// digits is one, or two where letters follow digits; every other byte is at most one. 1 ns a byte.
+std::size_t prefix_of(std::string_view text, std::size_t tokens) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t start = i;
+    const bool number = is_digit(text[i]);
+    bool letters = false;
+    for (; i < text.size() && is_word(text[i]); ++i) letters |= !is_digit(text[i]);
+    if (i == start) ++i;
+    count += number && letters ? 2 : 1;
+    if (count > tokens) return start;
+  }
+  return text.size();
+}
+
+/// One reading of the value: what stands before it in the statement is given by the quote. A parse
+/// cannot be stopped half-way; so it is given a prefix that cannot cost more tokens than are left,
+/// and a longer one where it came to the end with few (a long string).
+MatchOutcome check(State& state, Bytes value, int flags, std::size_t& tokens_left) {
+  const std::string_view text = base::as_text(value);
+  std::size_t window = text.size() <= tokens_left ? text.size() : prefix_of(text, tokens_left);
+  while (true) {
+    if (window == 0) return MatchOutcome::kLimit;
+    libinjection_sqli_init(&state, text.data(), window, 0);
+    libinjection_sqli_fingerprint(&state, flags);
+    const auto tokens = static_cast<std::size_t>(std::max(state.tokens, 1));
+    tokens_left -= std::min(tokens_left, tokens);
+    if (window == text.size() || state.at + kLookaheadBytes < window) break;
+    if (tokens_left <= tokens) return MatchOutcome::kLimit;
+    window += prefix_of(text.substr(window), tokens_left - tokens);
+  }
+  state.bytes = value.size();  // it is searched for a word, and compared with token lengths
+  return libinjection_sqli_check_fingerprint(&state) != 0 ? MatchOutcome::kMatch
+                                                          : MatchOutcome::kNoMatch;
+}
+
+/// check() under ANSI rules, and under MySQL's if the value has comments that MySQL reads
+/// otherwise.
+MatchOutcome check_both(State& state, Bytes value, int quote, std::size_t& tokens_left) {
+  const MatchOutcome outcome = check(state, value, quote | kAnsi, tokens_left);
+  if (outcome != MatchOutcome::kNoMatch) return outcome;
+  if (state.comments_dash_other == 0 && state.comments_hash == 0) return MatchOutcome::kNoMatch;
+  return check(state, value, quote | kMysql, tokens_left);
+}
+
+MatchOutcome check_all(State& state, Bytes value, std::size_t& tokens_left) {
+  MatchOutcome outcome = check_both(state, value, kNoQuote, tokens_left);
+  if (outcome != MatchOutcome::kNoMatch) return outcome;
+  if (std::memchr(value.data(), '\'', value.size()) != nullptr) {
+    outcome = check_both(state, value, kSingleQuote, tokens_left);
+    if (outcome != MatchOutcome::kNoMatch) return outcome;
+  }
+  if (std::memchr(value.data(), '"', value.size()) != nullptr) {
+    return check(state, value, kDoubleQuote | kMysql, tokens_left);
+  }
+  return MatchOutcome::kNoMatch;
+}
+
+}  // namespace
+
+MatchOutcome detect_sqli(Bytes value, std::uint32_t& tokens_left,
+                         char (&fingerprint)[kSqliFingerprintBytes]) {
   std::memset(fingerprint, 0, sizeof fingerprint);
-  if (value.empty()) return false;
-  return libinjection_sqli(reinterpret_cast<const char*>(value.data()), value.size(),
-                           fingerprint) != 0;
+  if (value.empty()) return MatchOutcome::kNoMatch;
+  // A token for every second byte is the value's own: honest lists of numbers have two in three
+  // bytes. What goes beyond comes out of what the request has for all of its values.
+  std::size_t allowance = value.size() / 2 + tokens_left;
+  State state;
+  const MatchOutcome outcome = check_all(state, value, allowance);
+  tokens_left = static_cast<std::uint32_t>(std::min<std::size_t>(tokens_left, allowance));
+  if (outcome == MatchOutcome::kMatch) std::memcpy(fingerprint, state.fingerprint, 8);
+  return outcome;
 }
 
 }  // namespace sluice::rules

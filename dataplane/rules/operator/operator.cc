@@ -38,12 +38,6 @@ bool match_leaf(abi::OperatorId id, Bytes argument, Bytes value) {
       return has_bad_url_encoding(value);
     case OperatorId::kValidateUtf8Encoding:
       return has_bad_utf8(value);
-    case OperatorId::kDetectSqli: {
-      char fingerprint[kSqliFingerprintBytes];
-      return detect_sqli(value, fingerprint);
-    }
-    case OperatorId::kDetectXss:
-      return detect_xss(value);
     case OperatorId::kUnconditionalMatch:
       return true;
     case OperatorId::kNoMatch:
@@ -57,6 +51,8 @@ bool match_leaf(abi::OperatorId id, Bytes argument, Bytes value) {
     case OperatorId::kIpMatch:
     case OperatorId::kIpMatchFromFile:
     case OperatorId::kValidateByteRange:
+    case OperatorId::kDetectSqli:
+    case OperatorId::kDetectXss:
     case OperatorId::kVerifyCc:
     case OperatorId::kVerifySsn:
     case OperatorId::kVerifyCpf:

@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "dataplane/abi/operators.h"
+#include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
+#include "dataplane/rules/operator/outcome.h"
 
 namespace sluice::rules {
 
@@ -62,14 +64,22 @@ bool has_bad_utf8(Bytes value);
 
 // -- libinjection ---------------------------------------------------------------------------------
 inline constexpr std::size_t kSqliFingerprintBytes = 8;
-/// True for an SQL injection; `fingerprint` then holds up to five characters and a NUL.
-bool detect_sqli(Bytes value, char (&fingerprint)[kSqliFingerprintBytes]);
-bool detect_xss(Bytes value);
+/// An SQL injection? `fingerprint`: up to five characters and a NUL, empty without a match.
+/// `tokens_left`: abi::kSqliTokensMax at the start of a request; each value may use a token for
+/// every second byte of its own, and what it uses beyond is taken off. libinjection stops at the
+/// sixth token that does not fold, but arithmetic without end folds, at up to 150 ns a token, and
+/// quotes make it read a value up to five times. kLimit: the tokens ran out. O(value).
+MatchOutcome detect_sqli(Bytes value, std::uint32_t& tokens_left,
+                         char (&fingerprint)[kSqliFingerprintBytes]);
+/// An HTML or script injection? `scratch`: values that end in an open character reference are
+/// copied there, because libinjection looks one byte too far (kLimit: it is full). O(value), at
+/// most 25 ns a byte.
+MatchOutcome detect_xss(Bytes value, base::Arena& scratch);
 
 // -- all of them by number ------------------------------------------------------------------------
 /// Evaluates the operators above whose argument is text, a number or nothing, and
-/// unconditionalMatch, noMatch and the ones that never match. For the others (regex, phrases, sets)
-/// the caller has prepared forms; they must not come here.
+/// unconditionalMatch, noMatch and the ones that never match. The others (regex, phrases, sets,
+/// libinjection) have functions of their own; they must not come here.
 bool match_leaf(abi::OperatorId id, Bytes argument, Bytes value);
 
 }  // namespace sluice::rules

@@ -11,6 +11,7 @@
 #include "dataplane/abi/limits.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/result.h"
+#include "dataplane/rules/operator/outcome.h"
 
 struct pcre2_real_code_8;
 
@@ -59,11 +60,7 @@ struct RegexLimits {
   std::uint32_t depth = abi::kRegexDepthLimit;
 };
 
-enum class RegexOutcome : std::uint8_t {
-  kMatch,
-  kNoMatch,
-  kLimit,  ///< a bound was hit, nothing is known: the caller fails closed and names it
-};
+using RegexOutcome = MatchOutcome;
 
 /// What matching needs, one per worker, made before the worker starts: groups, machine stack and
 /// heap, all of fixed size. Matching allocates nothing.

@@ -44,6 +44,19 @@ bool match_regex(OperatorId id, const std::string& argument, Bytes value) {
 
 }  // namespace
 
+namespace {
+
+bool inject(OperatorId id, Bytes value) {
+  std::uint8_t memory[4096];
+  base::Arena scratch{memory};
+  if (id == OperatorId::kDetectXss) return detect_xss(value, scratch) == MatchOutcome::kMatch;
+  char fingerprint[kSqliFingerprintBytes];
+  std::uint32_t tokens_left = abi::kSqliTokensMax;
+  return detect_sqli(value, tokens_left, fingerprint) == MatchOutcome::kMatch;
+}
+
+}  // namespace
+
 bool evaluate(OperatorId id, const std::string& argument, const std::string& text) {
   const Bytes value = at_page_end(text);
   switch (abi::operator_info(id).argument) {
@@ -62,6 +75,8 @@ bool evaluate(OperatorId id, const std::string& argument, const std::string& tex
       return ip_match(builder.set(), value);
     }
     case abi::OperatorArgument::kNothing:
+      if (id == OperatorId::kDetectSqli || id == OperatorId::kDetectXss) return inject(id, value);
+      return match_leaf(id, base::as_bytes(argument), value);
     case abi::OperatorArgument::kText:
     case abi::OperatorArgument::kNumber:
     case abi::OperatorArgument::kFile:

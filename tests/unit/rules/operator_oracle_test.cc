@@ -145,6 +145,17 @@ Question ask(OperatorId id, test::RandomValues& values) {
   return question;
 }
 
+/// F4 90..BF begins what lies above U+10FFFF, which 3.0.9 lets pass (docs/seclang.md).
+bool is_known_deviation(OperatorId id, const std::string& value) {
+  if (id != OperatorId::kValidateUtf8Encoding) return false;
+  for (std::size_t i = 0; i + 1 < value.size(); ++i) {
+    if (value[i] == '\xf4' && (value[i + 1] & 0xff) >= 0x90 && (value[i + 1] & 0xff) <= 0xbf) {
+      return true;
+    }
+  }
+  return false;
+}
+
 class OperatorOracle : public ::testing::TestWithParam<OperatorId> {};
 
 std::string param_name(const ::testing::TestParamInfo<OperatorId>& info) {
@@ -178,6 +189,7 @@ TEST_P(OperatorOracle, AgreesWithLibmodsecurityOverRandomValues) {
     // The reference expands macros and reads its argument as a C string in places.
     if (question.argument.find('\0') != std::string::npos) continue;
     if (question.argument.find("%{") != std::string::npos) continue;
+    if (is_known_deviation(GetParam(), question.value)) continue;
     Reference reference(GetParam(), question.argument);
     ASSERT_TRUE(reference.ok()) << question.argument;
     const bool theirs = reference.evaluate(question.value);

@@ -74,12 +74,6 @@ TEST(Operators, EveryRefusedOneSaysWhy) {
   }
 }
 
-TEST(DetectSqli, GivesTheFingerprint) {
-  char fingerprint[kSqliFingerprintBytes];
-  ASSERT_TRUE(detect_sqli(base::as_bytes("1 UNION SELECT 2"), fingerprint));
-  EXPECT_STREQ(fingerprint, "1UE1");
-}
-
 TEST(ValidateByteRange, CountsTheElementsItIgnores) {
   std::size_t ignored = 0;
   parse_byte_range("1,2-3", ignored);
