@@ -24,22 +24,32 @@ std::string text_of(std::string_view image, const abi::Section& strings, abi::St
   return std::string(image.substr(strings.offset + ref.offset, ref.bytes));
 }
 
+abi::Section find_section(std::string_view image, abi::SectionType type) {
+  abi::ImageHeader header;
+  if (!copy_at(image, 0, header) || header.magic != abi::kImageMagic) return {};
+  for (std::uint32_t i = 0; i < header.section_count && i < abi::kSectionsMax; ++i) {
+    if (header.sections[i].type == static_cast<std::uint32_t>(type)) return header.sections[i];
+  }
+  return {};
+}
+
+bool read_policy(std::string_view image, abi::PolicyHeader& policy) {
+  const abi::Section section = find_section(image, abi::SectionType::kPolicy);
+  return section.bytes >= sizeof policy && copy_at(image, section.offset, policy);
+}
+
 }  // namespace
+
+abi::Mode image_mode(std::string_view image) {
+  abi::PolicyHeader policy;
+  return read_policy(image, policy) ? policy.mode : abi::Mode::kBlock;
+}
 
 ImageNames image_names(std::string_view image) {
   ImageNames names;
-  abi::ImageHeader header;
-  if (!copy_at(image, 0, header) || header.magic != abi::kImageMagic) return names;
-  abi::Section strings{}, policy_section{};
-  for (std::uint32_t i = 0; i < header.section_count && i < abi::kSectionsMax; ++i) {
-    const abi::Section& section = header.sections[i];
-    if (section.type == static_cast<std::uint32_t>(abi::SectionType::kStrings)) strings = section;
-    if (section.type == static_cast<std::uint32_t>(abi::SectionType::kPolicy)) {
-      policy_section = section;
-    }
-  }
+  const abi::Section strings = find_section(image, abi::SectionType::kStrings);
   abi::PolicyHeader policy;
-  if (policy_section.bytes == 0 || !copy_at(image, policy_section.offset, policy)) return names;
+  if (!read_policy(image, policy)) return names;
   for (std::uint32_t i = 0; i < policy.services.count && i < abi::kServicesMax; ++i) {
     abi::PolicyService service;
     if (!copy_at(image, policy.services.offset + i * sizeof service, service)) break;

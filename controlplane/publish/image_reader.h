@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/abi/verdict.h"
+
 namespace sluice::publish {
 
 /// The names that records and counters carry as numbers.
@@ -18,5 +20,7 @@ struct ImageNames {
 /// Reads them out of an image's policy section. Every offset is checked; what does not fit is left
 /// out.
 ImageNames image_names(std::string_view image);
+/// The policy's own mode; kBlock where the image has none.
+abi::Mode image_mode(std::string_view image);
 
 }  // namespace sluice::publish

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/api/handlers.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "controlplane/api/follow.h"
+#include "controlplane/publish/image_reader.h"
+#include "controlplane/telemetry/eve_file.h"
+#include "dataplane/abi/counters.h"
+#include "dataplane/base/clock.h"
+
+namespace sluice::api {
+namespace {
+
+using nlohmann::json;
+using publish::DataplaneView;
+using publish::Outcome;
+using publish::PublishReport;
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Response error(int status, const std::string& message, int exit) {
+  return {status, dump({{"error", message}, {"exit", exit}})};
+}
+
+json diagnostics_json(const std::vector<publish::Diagnostic>& diagnostics) {
+  json list = json::array();
+  for (const auto& entry : diagnostics) {
+    list.push_back({{"file", entry.file},
+                    {"line", entry.line},
+                    {"column", entry.column},
+                    {"message", entry.message}});
+  }
+  return list;
+}
+
+std::string printable(const char* text, std::size_t room) {
+  return std::string(text, ::strnlen(text, room));
+}
+
+json links_json(const abi::DataplaneSegment& segment) {
+  static constexpr std::array<const char*, 2> kSides = {"outside", "inside"};
+  json links = json::array();
+  for (std::uint32_t i = 0; i < segment.link_count; ++i) {
+    const abi::LinkStatus& link = segment.links[i];
+    json entry{{"name", printable(link.name, sizeof link.name)}};
+    for (std::size_t side = 0; side < 2; ++side) {
+      entry[kSides[side]] = {{"device", printable(link.device[side], sizeof link.device[side])},
+                             {"up", link.up[side].load() != 0},
+                             {"speed_mbps", link.speed_mbps[side].load()}};
+    }
+    links.push_back(std::move(entry));
+  }
+  return links;
+}
+
+json workers_json(const DataplaneView& view) {
+  json workers = json::array();
+  const std::uint64_t now = base::monotonic_now();
+  for (const auto& worker : view.workers()) {
+    const abi::WorkerCounters& counters = *worker.counters;
+    const auto value = [&](abi::CounterId id) {
+      return counters.values[static_cast<std::size_t>(id)].get();
+    };
+    std::uint64_t drops = 0;
+    for (const abi::Counter& drop : counters.drops) drops += drop.get();
+    const std::uint64_t beat = counters.heartbeat_ns.get();
+    workers.push_back({{"lcore", worker.status->lcore},
+                       {"rx_packets", value(abi::CounterId::kRxPackets)},
+                       {"tx_packets", value(abi::CounterId::kTxPackets)},
+                       {"requests", value(abi::CounterId::kRequests)},
+                       {"drops", drops},
+                       {"flows", counters.flows.get()},
+                       {"generation", counters.generation.get()},
+                       {"idle_ms", now > beat ? (now - beat) / base::kNanosPerMilli : 0}});
+  }
+  return workers;
+}
+
+Response status(Services& services) {
+  json answer{{"daemon",
+               {{"version", services.version},
+                {"commit", services.commit},
+                {"pid", ::getpid()},
+                {"instance", services.instance}}}};
+  answer["dataplane"] = {{"state", "stopped"}, {"pid", nullptr}, {"workers", json::array()}};
+  answer["links"] = json::array();
+  answer["generation"] = {{"live", nullptr}, {"staged", nullptr}};
+  services.collector.with_view([&](const DataplaneView* view) {
+    if (view == nullptr) return;
+    const auto health = view->health();
+    answer["dataplane"]["state"] = publish::health_name(health);
+    if (health == DataplaneView::Health::kStopped) return;
+    const abi::DataplaneSegment& segment = view->segment();
+    answer["dataplane"]["pid"] = segment.pid;
+    answer["dataplane"]["version"] = printable(segment.version, sizeof segment.version);
+    answer["dataplane"]["uptime_s"] =
+        (base::wall_now() - segment.start_wall_ns) / base::kNanosPerSecond;
+    answer["dataplane"]["workers"] = workers_json(*view);
+    answer["links"] = links_json(segment);
+    if (view->live() != 0) answer["generation"]["live"] = view->live();
+    if (view->staged() != 0) answer["generation"]["staged"] = view->staged();
+  });
+  const std::uint64_t live = services.publisher.live();
+  if (answer["generation"]["live"].is_null() && live != 0) answer["generation"]["stored"] = live;
+  const publish::Switches switches = services.publisher.switches();
+  const abi::Mode policy_mode = [&] {
+    const auto image = services.publisher.image(live);
+    return image.ok() ? publish::image_mode(image.value()) : abi::Mode::kBlock;
+  }();
+  answer["mode"] = abi::mode_name(abi::weakest(policy_mode, switches.mode.value_or(policy_mode)));
+  answer["mode_switch"] =
+      switches.mode ? json(std::string(abi::mode_name(*switches.mode))) : json(nullptr);
+  answer["bypass"] = switches.bypass;
+  const auto daemon = services.collector.daemon_counters();
+  answer["records"] = {{"written", daemon.records_written}, {"lost", daemon.records_lost}};
+  return {200, dump(answer)};
+}
+
+Response publish_answer(Services& services, const Request& request, const std::string& action,
+                        const PublishReport& report) {
+  std::string detail = report.message;
+  if (!report.errors.empty()) detail += "; first: " + report.errors[0].message;
+  services.collector.audit(action, publish::outcome_name(report.outcome), detail, request.actor,
+                           report.generation);
+  return {200, push_json(report)};
+}
+
+Response change(Services& services, const Request& request, const json& body) {
+  publish::Publisher& publisher = services.publisher;
+  const auto text = [&](const char* key) {
+    return body.contains(key) && body[key].is_string() ? body[key].get<std::string>() : "";
+  };
+  if (request.path == "/v1/push") {
+    if (const std::string bundle = text("bundle"); !bundle.empty()) {
+      if (!services.install_bundle) return error(501, "bundles are not set up", 1);
+      auto policy = services.install_bundle(bundle, body.value("force", false));
+      if (!policy.ok()) {
+        services.collector.audit("bundle.install", "refused", policy.error().message, request.actor,
+                                 0);
+        return error(422, policy.error().message, 1);
+      }
+      return publish_answer(services, request, "bundle.install",
+                            publisher.push(policy.value(), request.actor, "bundle"));
+    }
+    return publish_answer(services, request, "push",
+                          publisher.push(text("policy"), request.actor, "push"));
+  }
+  if (request.path == "/v1/stage") {
+    return publish_answer(services, request, "stage",
+                          publisher.stage(text("policy"), request.actor));
+  }
+  if (request.path == "/v1/unstage") {
+    return publish_answer(services, request, "unstage", publisher.unstage());
+  }
+  if (request.path == "/v1/promote") {
+    return publish_answer(services, request, "promote", publisher.promote(request.actor));
+  }
+  if (request.path == "/v1/rollback") {
+    const auto number = body.value("generation", std::uint64_t{0});
+    return publish_answer(services, request, "rollback", publisher.rollback(number, request.actor));
+  }
+  if (request.path == "/v1/mode") {
+    const std::string wanted = text("mode");
+    const auto mode = publish::parse_mode(wanted);
+    if (!mode && wanted != "policy") return error(400, "mode is off, monitor, block or policy", 2);
+    const auto done = publisher.set_mode(mode, text("service"));
+    services.collector.audit("mode", done.ok() ? "done" : "failed",
+                             wanted + (text("service").empty() ? "" : " for " + text("service")),
+                             request.actor, publisher.live());
+    if (!done.ok()) return error(500, done.error().message, 1);
+    return {200, dump({{"mode", wanted}, {"service", text("service")}})};
+  }
+  if (request.path == "/v1/bypass") {
+    const bool on = body.value("on", false);
+    const auto done = publisher.set_bypass(on);
+    services.collector.audit("bypass", done.ok() ? "done" : "failed", on ? "on" : "off",
+                             request.actor, publisher.live());
+    if (!done.ok()) return error(500, done.error().message, 1);
+    return {200, dump({{"bypass", on}})};
+  }
+  return error(404, "no such path: " + request.path, 2);
+}
+
+Response generations(Services& services) {
+  json list = json::array();
+  const std::uint64_t live = services.publisher.live();
+  const std::uint64_t staged = services.publisher.staged();
+  for (const auto& manifest : services.publisher.generations()) {
+    json entry = json::parse(publish::manifest_json(manifest));
+    entry["live"] = manifest.number == live;
+    entry["staged"] = manifest.number == staged;
+    list.push_back(std::move(entry));
+  }
+  json answer{{"live", live == 0 ? json(nullptr) : json(live)},
+              {"staged", staged == 0 ? json(nullptr) : json(staged)},
+              {"generations", list}};
+  json differences = json::parse(services.collector.staged_differences(), nullptr, false);
+  if (staged != 0 && differences.is_object()) answer["differences"] = differences;
+  return {200, dump(answer)};
+}
+
+Response events(Services& services, const Request& request) {
+  if (const std::string cursor = request.parameter("cursor"); !cursor.empty()) {
+    return {200, follow_json(services.eve_path, cursor, request.parameter("type"))};
+  }
+  telemetry::EventQuery query;
+  query.type = request.parameter("type");
+  query.contains = request.parameter("contains");
+  query.since_ns = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);
+  const std::string limit = request.parameter("limit");
+  if (!limit.empty()) query.limit = std::strtoull(limit.c_str(), nullptr, 10);
+  std::string body = "{\"cursor\":\"" + end_cursor(services.eve_path) + "\",\"events\":[";
+  bool first = true;
+  for (const std::string& line : telemetry::find_events(services.eve_path, query)) {
+    if (!json::accept(line)) continue;  // a line that a crash cut
+    if (!first) body += ",\n";
+    first = false;
+    body += line;
+  }
+  return {200, body + "]}"};
+}
+
+Response read(Services& services, const Request& request) {
+  if (request.path == "/v1/status") return status(services);
+  if (request.path == "/v1/generations") return generations(services);
+  if (request.path == "/v1/counters") {
+    return {200, services.collector.counters(request.parameter("cycles") == "1")};
+  }
+  if (request.path == "/v1/events") return events(services, request);
+  if (request.path == "/v1/top") {
+    const std::string count = request.parameter("count");
+    return {200,
+            services.collector.top(count.empty() ? 10 : std::strtoull(count.c_str(), nullptr, 10))};
+  }
+  static constexpr std::string_view kExplain = "/v1/explain/";
+  if (request.path.starts_with(kExplain)) {
+    const std::string answer = services.collector.explain(request.path.substr(kExplain.size()));
+    if (answer.empty()) return error(404, "no record of this event is kept", 1);
+    return {200, answer};
+  }
+  return error(404, "no such path: " + request.path, 2);
+}
+
+}  // namespace
+
+std::string push_json(const PublishReport& report) {
+  json answer{{"generation", report.generation == 0 ? json(nullptr) : json(report.generation)},
+              {"state", publish::outcome_name(report.outcome)},
+              {"errors", diagnostics_json(report.errors)},
+              {"warnings", diagnostics_json(report.warnings)},
+              {"compile_ms", report.compile_ms},
+              {"publish_ms", report.publish_ms},
+              {"rules", report.rules},
+              {"message", report.message},
+              {"exit", publish::exit_status(report.outcome)}};
+  return dump(answer);
+}
+
+Response handle(Services& services, const Request& request) {
+  try {
+    if (request.method == "GET") return read(services, request);
+    const json body =
+        request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
+    if (!body.is_object()) return error(400, "the body is not a JSON object", 2);
+    return change(services, request, body);
+  } catch (const json::exception& wrong) {
+    return error(400, wrong.what(), 2);
+  } catch (const std::exception& wrong) {
+    return error(500, wrong.what(), 1);
+  }
+}
+
+Response handle_metrics(Services& services, const Request& request) {
+  if (request.path != "/metrics") return {404, "metrics are at /metrics\n", "text/plain"};
+  return {200, services.collector.prometheus(), "text/plain; version=0.0.4"};
+}
+
+}  // namespace sluice::api

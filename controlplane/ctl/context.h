@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice::ctl {
+
+/// The global options, and every command's own.
+struct Context {
+  std::string instance = "main";
+  std::string config = "/etc/sluice/sluice.yaml";
+  std::string socket;  ///< empty: of the instance
+  bool json = false;
+
+  std::vector<std::string> files;
+  std::string policy, service, type, since, mode, client, response, request_file, key, output,
+      event;
+  std::vector<std::string> rules;
+  std::uint64_t generation = 0, bundle_version = 0;
+  std::size_t count = 10, limit = 100;
+  bool cycles = false, watch = false, follow = false, batch = false, once = false, force = false;
+  double interval_s = 1;
+};
+
+// Each command prints its answer and returns the exit status.
+int run_status(const Context& context);
+int run_push(const Context& context);
+int run_stage(const Context& context);
+int run_unstage(const Context& context);
+int run_promote(const Context& context);
+int run_rollback(const Context& context);
+int run_generations(const Context& context);
+int run_mode(const Context& context);
+int run_bypass(const Context& context);
+int run_counters(const Context& context);
+int run_events(const Context& context);
+int run_top(const Context& context);
+int run_explain(const Context& context);
+int run_report(const Context& context);
+
+int run_config_test(const Context& context);
+
+int run_bundle_build(const Context& context);
+int run_bundle_sign(const Context& context);
+int run_bundle_verify(const Context& context);
+int run_bundle_install(const Context& context);
+
+/// Prints a message for people, or {"error":...} with --json, and returns `exit`.
+int complain(const Context& context, int exit, const std::string& message);
+
+}  // namespace sluice::ctl

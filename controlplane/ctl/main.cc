@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "controlplane/api/settings.h"
+#include "controlplane/ctl/client.h"
+#include "controlplane/ctl/context.h"
+
+namespace sluice::ctl {
+namespace {
+
+using Command = int (*)(const Context&);
+
+/// Declares the commands that ask the daemon.
+void declare_online(CLI::App& app, Context& context, Command& chosen) {
+  const auto command = [&](const char* name, const char* help, Command run) {
+    CLI::App* sub = app.add_subcommand(name, help);
+    sub->fallthrough();
+    sub->callback([&chosen, run] { chosen = run; });
+    return sub;
+  };
+  command("status", "daemon, dataplane, links, workers, generations, mode", run_status);
+  command("push", "compile and publish a generation", run_push)
+      ->add_option("POLICY", context.policy,
+                   "policy.yaml or a bundle; default: the configured one");
+  command("stage", "shadow a policy beside the live one", run_stage)
+      ->add_option("POLICY", context.policy, "policy.yaml");
+  command("unstage", "drop the staged generation", run_unstage);
+  command("promote", "make the staged generation live", run_promote);
+  command("rollback", "go back to an accepted generation", run_rollback)
+      ->add_option("GENERATION", context.generation, "default: the accepted one before");
+  command("generations", "list them, with the verdicts that differ", run_generations);
+  CLI::App* mode = command("mode", "off, monitor, block, or policy for no switch", run_mode);
+  mode->add_option("MODE", context.mode)
+      ->required()
+      ->check(CLI::IsMember({"off", "monitor", "block", "policy"}));
+  mode->add_option("--service", context.service, "for one service only");
+  command("bypass", "on: forward everything uninspected", run_bypass)
+      ->add_option("SWITCH", context.mode)
+      ->required()
+      ->check(CLI::IsMember({"on", "off"}));
+  CLI::App* counters = command("counters", "counters by worker and reason", run_counters);
+  counters->add_flag("--cycles", context.cycles, "cycles by stage");
+  counters->add_flag("--watch", context.watch, "refresh");
+  counters->add_option("--interval", context.interval_s, "seconds between refreshes");
+  CLI::App* events = command("events", "records", run_events);
+  events->add_flag("--follow", context.follow, "wait for more");
+  events->add_option("--type", context.type, "one type only")
+      ->check(CLI::IsMember({"alert", "http", "drop", "stats", "audit"}));
+  events->add_option("--since", context.since, "15min, 24h, 7d, 2026-01-31T12:00");
+  events->add_option("--limit", context.limit, "the newest N (default 100)");
+  CLI::App* top = command("top", "busiest clients, routes, rules, reasons", run_top);
+  top->add_option("--count", context.count, "rows of each table");
+  top->add_flag("--once", context.once, "show once");
+  top->add_option("--interval", context.interval_s, "seconds between refreshes");
+  command("explain", "everything known about one verdict", run_explain)
+      ->add_option("EVENT-ID", context.event)
+      ->required();
+}
+
+int run(int argc, char** argv) {
+  Context context;
+  Command chosen = nullptr;
+  CLI::App app("sluicectl: the command line of Sluice");
+  app.set_version_flag("--version", SLUICE_VERSION " (" SLUICE_COMMIT ")");
+  app.require_subcommand(1);
+  app.add_option("--instance", context.instance, "name of the instance (default main)");
+  app.add_option("--config", context.config, "sluice.yaml, for the paths");
+  app.add_option("--socket", context.socket, "control socket (default: of the instance)");
+  app.add_flag("--json", context.json, "JSON, for programs");
+  app.footer(
+      "Exit status: 0 done or allowed; 1 the answer is no; 2 wrong usage; 3 invalid configuration\n"
+      "or rules; 4 daemon not reachable; 5 refused by the dataplane; 6 timeout.");
+  declare_online(app, context, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& wrong) {
+    app.exit(wrong);
+    return kUsage;
+  }
+  if (context.socket.empty()) {
+    const auto settings = api::load_settings(context.config, context.instance);
+    if (!settings.ok()) return complain(context, kInvalid, settings.error().message);
+    context.socket = settings.value().paths.socket();
+  }
+  return chosen(context);
+}
+
+}  // namespace
+}  // namespace sluice::ctl
+
+int main(int argc, char** argv) { return sluice::ctl::run(argc, argv); }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "controlplane/ctl/client.h"
+#include "controlplane/ctl/online.h"
+#include "controlplane/ctl/render.h"
+#include "dataplane/base/clock.h"
+
+namespace sluice::ctl {
+namespace {
+
+using nlohmann::json;
+
+void pause(double seconds) {
+  std::fflush(stdout);
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+void clear_screen() {
+  if (::isatty(STDOUT_FILENO) != 0) std::fputs("\033[H\033[2J", stdout);
+}
+
+std::uint64_t number(const json& object, const std::string& key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_number() ? at->get<std::uint64_t>() : 0;
+}
+
+/// Rows by name, one column a worker, and their sum; with `before`, rates in its place.
+void counter_rows(Table& table, const json& workers, const char* group) {
+  std::vector<std::string> names;
+  for (const json& worker : workers) {
+    const json& values = group[0] == '\0' ? worker : worker.value(group, json::object());
+    for (const auto& [name, value] : values.items()) {
+      if (!value.is_number() || name == "lcore") continue;
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  for (const std::string& name : names) {
+    std::vector<std::string> row{group[0] == '\0' ? name : std::string(group) + "." + name};
+    std::uint64_t sum = 0;
+    for (const json& worker : workers) {
+      const json& values = group[0] == '\0' ? worker : worker.value(group, json::object());
+      row.push_back(grouped(number(values, name)));
+      sum += number(values, name);
+    }
+    if (sum == 0) continue;
+    row.push_back(grouped(sum));
+    table.row(std::move(row));
+  }
+}
+
+void show_counters(const json& answer, bool cycles) {
+  std::vector<std::string> head{"counter"};
+  for (const json& worker : answer["workers"]) {
+    head.push_back("lcore " + std::to_string(number(worker, "lcore")));
+  }
+  head.emplace_back("sum");
+  Table table(head);
+  counter_rows(table, answer["workers"], "");
+  counter_rows(table, answer["workers"], "drops");
+  if (cycles) counter_rows(table, answer["workers"], "cycles");
+  counter_rows(table, answer["workers"], "events_dropped");
+  std::printf("%s", table.text().c_str());
+  Table requests({"service", "verdict", "reason", "requests"});
+  for (const json& entry : answer["requests"]) {
+    requests.row({entry.value("service", ""), entry.value("verdict", ""), entry.value("reason", ""),
+                  grouped(number(entry, "count"))});
+  }
+  if (!requests.empty()) std::printf("\n%s", requests.text().c_str());
+}
+
+/// One record as a line for people.
+void show_event(const json& event) {
+  const json ours = event.value("sluice", json::object());
+  const std::string type = event.value("event_type", "");
+  std::string line = event.value("timestamp", "") + "  " + type;
+  line.resize(std::max<std::size_t>(line.size(), 42), ' ');
+  if (type == "audit") {
+    const json audit = event.value("audit", json::object());
+    line += audit.value("action", "") + " " + audit.value("result", "") + " by " +
+            ours.value("actor", "") + " " + printable(audit.value("detail", ""));
+  } else if (type == "stats") {
+    const json stats = event.value("stats", json::object());
+    line += "requests " + grouped(number(stats, "requests")) + ", packets " +
+            grouped(number(stats, "rx_packets"));
+  } else {
+    const json http = event.value("http", json::object());
+    const std::string verdict = ours.value("verdict", "");
+    line += coloured(verdict, verdict == "block" ? Colour::kRed : Colour::kGreen) + " " +
+            ours.value("reason", "") + "  " + event.value("src_ip", "") + ":" +
+            std::to_string(number(event, "src_port")) + "  " + http.value("http_method", "") + " " +
+            printable(http.value("url", ""), 80);
+    if (number(http, "status") != 0) line += " " + std::to_string(number(http, "status"));
+    if (event.contains("alert")) {
+      line += "  [" + std::to_string(number(event["alert"], "signature_id")) + "] " +
+              printable(event["alert"].value("signature", ""), 80);
+    }
+    line += "  " + ours.value("event_id", "");
+  }
+  std::printf("%s\n", line.c_str());
+}
+
+void show_events(const Context& context, const json& answer) {
+  for (const json& event : answer.value("events", json::array())) {
+    if (context.json) {
+      print_json(event);
+    } else {
+      show_event(event);
+    }
+  }
+}
+
+void top_table(const json& rows, const char* name) {
+  Table table({name, "count", "blocked", "per s", "mean us"});
+  for (const json& row : rows) {
+    char rate[32];
+    std::snprintf(rate, sizeof rate, "%.1f", row.value("rate", 0.0));
+    table.row({printable(row.value("key", ""), 60), grouped(number(row, "count")),
+               grouped(number(row, "blocked")), rate, grouped(number(row, "mean_us"))});
+  }
+  if (!table.empty()) std::printf("%s\n", table.text().c_str());
+}
+
+void show_top(const json& answer) {
+  std::printf(
+      "%s requests, %s blocked, %.1f/s   added p50 %llu us, p99 %llu us   "
+      "whole p50 %llu us, p99 %llu us\n\n",
+      grouped(number(answer, "requests")).c_str(), grouped(number(answer, "blocked")).c_str(),
+      answer.value("rate", 0.0), static_cast<unsigned long long>(number(answer["added_us"], "p50")),
+      static_cast<unsigned long long>(number(answer["added_us"], "p99")),
+      static_cast<unsigned long long>(number(answer["duration_us"], "p50")),
+      static_cast<unsigned long long>(number(answer["duration_us"], "p99")));
+  for (const char* table : {"clients", "routes", "services", "rules", "reasons"}) {
+    top_table(answer.value(table, json::array()), table);
+  }
+}
+
+}  // namespace
+
+int run_counters(const Context& context) {
+  for (;;) {
+    json answer;
+    const int exit = ask(context, "/v1/counters", {{"cycles", context.cycles ? "1" : "0"}}, answer);
+    if (exit != kDone) return exit;
+    if (context.json) {
+      print_json(answer);
+    } else {
+      if (context.watch) clear_screen();
+      show_counters(answer, context.cycles);
+    }
+    if (!context.watch) return kDone;
+    pause(context.interval_s);
+  }
+}
+
+int run_events(const Context& context) {
+  std::map<std::string, std::string> query{{"limit", std::to_string(context.limit)}};
+  if (!context.type.empty()) query["type"] = context.type;
+  if (!context.since.empty()) {
+    std::uint64_t since_ns = 0;
+    if (!parse_since(context.since, base::wall_now(), since_ns)) {
+      return complain(context, kUsage, "--since wants 15min, 24h, 7d or 2026-01-31T12:00");
+    }
+    query["since_ns"] = std::to_string(since_ns);
+    query["limit"] = "1000000";
+  }
+  if (context.follow && context.since.empty()) query["limit"] = "10";
+  json answer;
+  if (const int exit = ask(context, "/v1/events", query, answer); exit != kDone) return exit;
+  show_events(context, answer);
+  while (context.follow) {
+    pause(0.2);
+    const std::string cursor = answer.value("cursor", "0:0");
+    // The daemon may restart while we follow: keep the place and try again.
+    json more;
+    const Answer raw =
+        get(context.socket, "/v1/events", {{"cursor", cursor}, {"type", context.type}});
+    if (raw.exit != kDone) continue;
+    more = json::parse(raw.body, nullptr, false);
+    if (!more.is_object()) continue;
+    answer = std::move(more);
+    show_events(context, answer);
+  }
+  return kDone;
+}
+
+int run_top(const Context& context) {
+  for (;;) {
+    json answer;
+    const int exit = ask(context, "/v1/top", {{"count", std::to_string(context.count)}}, answer);
+    if (exit != kDone) return exit;
+    if (context.json) {
+      print_json(answer);
+    } else {
+      clear_screen();
+      show_top(answer);
+    }
+    if (context.once || context.json || ::isatty(STDOUT_FILENO) == 0) return kDone;
+    pause(context.interval_s);
+  }
+}
+
+}  // namespace sluice::ctl

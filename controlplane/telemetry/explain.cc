@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/telemetry/collector.h"
+#include "dataplane/abi/reasons.h"
+#include "dataplane/base/clock.h"
+
+namespace sluice::telemetry {
+namespace {
+
+using nlohmann::json;
+
+std::string reason_meaning(const std::string& name) {
+  for (const abi::ReasonText& reason : abi::kReasonTexts) {
+    if (reason.name == name) return std::string(reason.meaning);
+  }
+  return {};
+}
+
+json rule_of(const Catalogue& catalogue, const json& match) {
+  json entry = match;
+  const Catalogue::Rule* rule = catalogue.rule(match.value("id", 0u));
+  if (rule == nullptr) return entry;
+  entry["text"] = rule->text;
+  entry["file"] = rule->file;
+  entry["line"] = rule->line;
+  entry["severity"] = rule->severity;
+  entry["tags"] = rule->tags;
+  entry["msg"] = rule->message;
+  return entry;
+}
+
+}  // namespace
+
+std::string Collector::explain(const std::string& event_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    eve_.flush(base::wall_now());
+  }
+  // The files are read without the lock: a search over many must not hold up the records.
+  const auto lines = find_event(options_.eve.path, event_id);
+  if (lines.empty()) return {};
+  json answer{{"event_id", event_id}, {"records", json::array()}, {"rules", json::array()}};
+  for (const std::string& line : lines) {
+    json record = json::parse(line, nullptr, false);
+    if (!record.is_object()) continue;
+    const json ours = record.value("sluice", json::object());
+    if (!answer.contains("reason") || record.value("event_type", "") == "alert") {
+      answer["generation"] = ours.value("generation", std::uint64_t{0});
+      answer["reason"] = ours.value("reason", "");
+      answer["meaning"] = reason_meaning(ours.value("reason", ""));
+      answer["verdict"] = ours.value("verdict", "");
+      answer["scores"] = ours.value("scores", json::object());
+      answer["bytes"] = ours.value("bytes", json::object());
+      answer["exact"] = ours.value("exact", true);
+    }
+    if (record.contains("alert") && record["alert"].is_object()) {
+      const std::lock_guard lock(mutex_);
+      const Catalogue& names = catalogue(ours.value("generation", std::uint64_t{0}));
+      answer["rules"] = json::array();
+      for (const json& match : record["alert"].value("rules", json::array())) {
+        if (match.is_object()) answer["rules"].push_back(rule_of(names, match));
+      }
+    }
+    answer["records"].push_back(std::move(record));
+  }
+  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace sluice::telemetry
