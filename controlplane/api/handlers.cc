@@ -134,6 +134,23 @@ Response publish_answer(Services& services, const Request& request, const std::s
   return {200, push_json(report)};
 }
 
+Response install_bundle(Services& services, const Request& request, const std::string& file,
+                        bool force) {
+  if (services.bundles == nullptr) return error(501, "bundles are not set up", 1);
+  const auto installed = services.bundles->install(file, force);
+  if (!installed.ok()) {
+    services.collector.audit("bundle.install", "refused", installed.error().message, request.actor,
+                             0);
+    return error(422, installed.error().message, 1);
+  }
+  PublishReport report = services.publisher.push(installed.value().policy, request.actor, "bundle");
+  if (publish::exit_status(report.outcome) != 0) services.bundles->revert(installed.value());
+  report.message = installed.value().info.name + " " +
+                   std::to_string(installed.value().info.version) +
+                   (report.message.empty() ? "" : ": " + report.message);
+  return publish_answer(services, request, "bundle.install", report);
+}
+
 Response change(Services& services, const Request& request, const json& body) {
   publish::Publisher& publisher = services.publisher;
   const auto text = [&](const char* key) {
@@ -141,15 +158,7 @@ Response change(Services& services, const Request& request, const json& body) {
   };
   if (request.path == "/v1/push") {
     if (const std::string bundle = text("bundle"); !bundle.empty()) {
-      if (!services.install_bundle) return error(501, "bundles are not set up", 1);
-      auto policy = services.install_bundle(bundle, body.value("force", false));
-      if (!policy.ok()) {
-        services.collector.audit("bundle.install", "refused", policy.error().message, request.actor,
-                                 0);
-        return error(422, policy.error().message, 1);
-      }
-      return publish_answer(services, request, "bundle.install",
-                            publisher.push(policy.value(), request.actor, "bundle"));
+      return install_bundle(services, request, bundle, body.value("force", false));
     }
     return publish_answer(services, request, "push",
                           publisher.push(text("policy"), request.actor, "push"));

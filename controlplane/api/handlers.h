@@ -3,10 +3,10 @@
 
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "controlplane/api/http_server.h"
+#include "controlplane/publish/bundle.h"
 #include "controlplane/publish/publisher.h"
 #include "controlplane/telemetry/collector.h"
 
@@ -17,8 +17,7 @@ struct Services {
   telemetry::Collector& collector;
   std::string version = "dev", commit, instance = "main";
   std::string eve_path;
-  /// Verifies a bundle and lays out its sources. Gives the path of its policy.
-  std::function<base::Result<std::string>(const std::string& bundle, bool force)> install_bundle;
+  publish::BundleStore* bundles = nullptr;
 };
 
 /// Answers one request of the control API. Thread-safe. docs/operations.md lists the paths.

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <string>
 
 #include "controlplane/api/builder.h"
@@ -151,6 +152,8 @@ int run(const Options& options) {
   publish::Publisher publisher(paths, build_generation, publish_options);
   if (auto opened = publisher.open(); !opened.ok()) return fail(opened.error().message, 1);
   telemetry::Collector collector(collector_options(settings.value(), publisher));
+  publish::BundleStore bundles(
+      paths.state, std::filesystem::path(paths.policy).parent_path().string() + "/keys");
   Services services{publisher,
                     collector,
                     SLUICE_VERSION,

@@ -62,8 +62,37 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
       ->required();
 }
 
+void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
+  CLI::App* bundle = app.add_subcommand("bundle", "signed signature and policy updates");
+  bundle->require_subcommand(1)->fallthrough();
+  const auto command = [&](const char* name, const char* help, Command run) {
+    CLI::App* sub = bundle->add_subcommand(name, help);
+    sub->fallthrough();
+    sub->callback([&chosen, run] { chosen = run; });
+    return sub;
+  };
+  CLI::App* build = command("build", "pack rules and policy", run_bundle_build);
+  build->add_option("--name", context.service, "[a-z0-9._-]")->required();
+  build->add_option("--version", context.bundle_version, "a number that grows")->required();
+  build->add_option("--policy", context.policy, "policy.yaml; without one: rules only");
+  build->add_option("--output,-o", context.output, "the bundle")->required();
+  build->add_option("FILES", context.files, "*.conf, or folders");
+  CLI::App* sign = command("sign", "sign with an Ed25519 key", run_bundle_sign);
+  sign->add_option("--key", context.key, "private key, PEM")->required();
+  sign->add_option("--output,-o", context.output, "default: in place");
+  sign->add_option("BUNDLE", context.files)->required()->expected(1);
+  CLI::App* verify = command("verify", "check the signature", run_bundle_verify);
+  verify->add_option("--key", context.key, "public key, PEM, or a folder of them")
+      ->default_str("/etc/sluice/keys");
+  verify->add_option("BUNDLE", context.files)->required()->expected(1);
+  CLI::App* install = command("install", "verify, unpack and push", run_bundle_install);
+  install->add_option("BUNDLE", context.policy)->required();
+  install->add_flag("--force", context.force, "an older version too");
+}
+
 int run(int argc, char** argv) {
   Context context;
+  context.key = "/etc/sluice/keys";
   Command chosen = nullptr;
   CLI::App app("sluicectl: the command line of Sluice");
   app.set_version_flag("--version", SLUICE_VERSION " (" SLUICE_COMMIT ")");
@@ -76,6 +105,7 @@ int run(int argc, char** argv) {
       "Exit status: 0 done or allowed; 1 the answer is no; 2 wrong usage; 3 invalid configuration\n"
       "or rules; 4 daemon not reachable; 5 refused by the dataplane; 6 timeout.");
   declare_online(app, context, chosen);
+  declare_bundle(app, context, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

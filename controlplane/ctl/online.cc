@@ -9,6 +9,8 @@
 
 #include "controlplane/ctl/client.h"
 #include "controlplane/ctl/render.h"
+#include "controlplane/publish/bundle.h"
+#include "controlplane/publish/file_io.h"
 
 namespace sluice::ctl {
 
@@ -148,7 +150,20 @@ int run_status(const Context& context) {
   return kDone;
 }
 
+int run_bundle_install(const Context& context) {
+  json answer;
+  const json body{{"bundle", std::filesystem::absolute(context.policy).string()},
+                  {"force", context.force}};
+  const int exit = tell(context, "/v1/push", body, answer);
+  return exit != kDone ? exit : show_publication(context, answer, "pushed from the bundle");
+}
+
 int run_push(const Context& context) {
+  if (!context.policy.empty()) {
+    const auto bytes = publish::read_file(context.policy);
+    if (!bytes.ok()) return complain(context, kInvalid, bytes.error().message);
+    if (publish::is_bundle(bytes.value())) return run_bundle_install(context);
+  }
   json answer;
   const int exit = tell(context, "/v1/push", policy_body(context), answer);
   return exit != kDone ? exit : show_publication(context, answer, "pushed");

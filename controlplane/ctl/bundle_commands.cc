@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "controlplane/ctl/client.h"
+#include "controlplane/ctl/online.h"
+#include "controlplane/publish/bundle.h"
+#include "controlplane/publish/file_io.h"
+#include "dataplane/base/clock.h"
+
+namespace sluice::ctl {
+namespace {
+
+using nlohmann::json;
+
+int show_info(const Context& context, const publish::BundleInfo& info, const char* what) {
+  if (context.json) {
+    json files = json::array();
+    for (const auto& file : info.files) files.push_back(file.path);
+    print_json({{"name", info.name},
+                {"version", info.version},
+                {"policy", info.policy},
+                {"key_id", info.key_id},
+                {"files", files},
+                {"state", what}});
+    return kDone;
+  }
+  std::printf("%s %llu: %s, %zu files%s%s\n", info.name.c_str(),
+              static_cast<unsigned long long>(info.version), what, info.files.size(),
+              info.key_id.empty() ? "" : ", key ", info.key_id.substr(0, 16).c_str());
+  return kDone;
+}
+
+int write_bundle(const Context& context, const std::string& path, const std::string& bytes,
+                 const char* what) {
+  if (auto wrote = publish::write_file(path, bytes, 0644); !wrote.ok()) {
+    return complain(context, kNo, wrote.error().message);
+  }
+  const auto info = publish::read_bundle(bytes);
+  return info.ok() ? show_info(context, info.value(), what)
+                   : complain(context, kNo, info.error().message);
+}
+
+/// A file is kept under its name, a folder under its files' paths in it.
+base::Status collect(const std::string& path, std::vector<publish::Source>& files) {
+  namespace fs = std::filesystem;
+  std::vector<std::pair<std::string, std::string>> found;
+  if (fs::is_directory(path)) {
+    for (const auto& entry : fs::recursive_directory_iterator(path)) {
+      if (!entry.is_regular_file()) continue;
+      found.emplace_back(entry.path().string(), fs::relative(entry.path(), path).string());
+    }
+    std::sort(found.begin(), found.end());
+  } else {
+    found.emplace_back(path, fs::path(path).filename().string());
+  }
+  for (const auto& [from, name] : found) {
+    auto text = publish::read_file(from);
+    if (!text.ok()) return text.error();
+    for (const publish::Source& file : files) {
+      if (file.path == name) return base::Error{name + " is named twice"};
+    }
+    files.push_back({name, std::move(text).value()});
+  }
+  return base::ok_status();
+}
+
+}  // namespace
+
+int run_bundle_build(const Context& context) {
+  publish::BundleInfo info;
+  info.name = context.service;
+  info.version = context.bundle_version;
+  info.time_ns = base::wall_now();
+  for (const std::string& path : context.files) {
+    if (auto added = collect(path, info.files); !added.ok()) {
+      return complain(context, kInvalid, added.error().message);
+    }
+  }
+  if (!context.policy.empty()) {
+    info.policy = std::filesystem::path(context.policy).filename().string();
+    if (auto added = collect(context.policy, info.files); !added.ok()) {
+      return complain(context, kInvalid, added.error().message);
+    }
+  }
+  auto bundle = publish::build_bundle(info);
+  if (!bundle.ok()) return complain(context, kInvalid, bundle.error().message);
+  return write_bundle(context, context.output, bundle.value(), "built, unsigned");
+}
+
+int run_bundle_sign(const Context& context) {
+  const auto bytes = publish::read_file(context.files[0]);
+  const auto key = publish::read_file(context.key);
+  if (!bytes.ok()) return complain(context, kNo, bytes.error().message);
+  if (!key.ok()) return complain(context, kNo, key.error().message);
+  const auto done = publish::sign_bundle(bytes.value(), key.value());
+  if (!done.ok()) return complain(context, kNo, done.error().message);
+  return write_bundle(context, context.output.empty() ? context.files[0] : context.output,
+                      done.value(), "signed");
+}
+
+int run_bundle_verify(const Context& context) {
+  const auto bytes = publish::read_file(context.files[0]);
+  if (!bytes.ok()) return complain(context, kNo, bytes.error().message);
+  std::vector<std::string> keys;
+  if (std::filesystem::is_directory(context.key)) {
+    keys = publish::trusted_keys(context.key);
+  } else if (auto key = publish::read_file(context.key); key.ok()) {
+    keys.push_back(std::move(key).value());
+  }
+  if (keys.empty()) return complain(context, kNo, "no public key in " + context.key);
+  const auto info = publish::verify_bundle(bytes.value(), keys);
+  if (!info.ok()) return complain(context, kNo, info.error().message);
+  return show_info(context, info.value(), "verified");
+}
+
+}  // namespace sluice::ctl
