@@ -40,6 +40,21 @@ inline constexpr std::size_t kChunkSizeDigitsMax = 8;          // http_chunk_siz
 inline constexpr std::size_t kPipelinedMax = 32;               // http_pipeline
 inline constexpr std::size_t kInterimResponsesMax = 8;         // http_response
 
+// -- net ----------------------------------------------------------------------------------------
+inline constexpr std::size_t kVlanTagsMax = 2;              // link_vlan_depth
+inline constexpr std::size_t kVlanTagsReadMax = 16;         // beyond: the frame stays unread
+inline constexpr std::size_t kExtensionHeadersMax = 8;      // ip6_chain
+inline constexpr std::size_t kExtensionBytesMax = 256;      // ip6_chain
+inline constexpr std::size_t kFragmentsMax = 64;            // per datagram; ip_frag_count
+inline constexpr std::size_t kFragmentDatagramsMax = 4096;  // per worker; ip_frag_full
+/// Of these, datagrams of one source (IPv4 address, IPv6 /64). Beyond: ip_frag_full for it alone.
+inline constexpr std::size_t kFragmentDatagramsPerSource = 64;
+/// Bytes of unfinished datagrams per worker, in blocks; ip_frag_full.
+inline constexpr std::size_t kFragmentBlockBytes = 2048;
+inline constexpr std::size_t kFragmentBlocks = 4096;
+inline constexpr std::uint64_t kFragmentTimeoutNs = 10'000'000'000;    // ip_frag_timeout
+inline constexpr std::uint64_t kFragmentTombstoneNs = 60'000'000'000;  // then the id is free again
+
 // -- stream -------------------------------------------------------------------------------------
 inline constexpr std::size_t kOutOfOrderBytesMax = 256 * 1024;  // tcp_ooo_full, per direction
 inline constexpr std::size_t kOutOfOrderRangesMax = 64;         // tcp_ooo_full

@@ -162,7 +162,9 @@
   X(kBypass, "bypass", "forwarded uninspected: bypass is on")                                 \
   X(kMidstream, "midstream", "forwarded uninspected: midstream: pass")                        \
   X(kUpgraded, "upgraded", "forwarded after an allowed upgrade")                              \
-  X(kModeOff, "mode_off", "forwarded uninspected: mode off")
+  X(kModeOff, "mode_off", "forwarded uninspected: mode off")                                  \
+  X(kIpTtl, "ip_ttl", "time to live or hop limit 0 towards a protected service")         \
+  X(kIpFrag, "ip_frag", "a fragment to a service with fragments: drop")
 
 namespace sluice::abi {
 
