@@ -12,6 +12,7 @@
 #include "controlplane/api/follow.h"
 #include "controlplane/publish/image_reader.h"
 #include "controlplane/telemetry/eve_file.h"
+#include "controlplane/telemetry/report.h"
 #include "dataplane/abi/counters.h"
 #include "dataplane/base/clock.h"
 
@@ -249,6 +250,10 @@ Response read(Services& services, const Request& request) {
     const std::string count = request.parameter("count");
     return {200,
             services.collector.top(count.empty() ? 10 : std::strtoull(count.c_str(), nullptr, 10))};
+  }
+  if (request.path == "/v1/report") {
+    const auto since = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);
+    return {200, telemetry::report_json(services.eve_path, since, base::wall_now())};
   }
   static constexpr std::string_view kExplain = "/v1/explain/";
   if (request.path.starts_with(kExplain)) {

@@ -57,6 +57,9 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   top->add_option("--count", context.count, "rows of each table");
   top->add_flag("--once", context.once, "show once");
   top->add_option("--interval", context.interval_s, "seconds between refreshes");
+  CLI::App* report = command("report", "one self-contained HTML page with plots", run_report);
+  report->add_option("--since", context.since, "24h, 7d, 2026-01-31T12:00")->default_str("24h");
+  report->add_option("--output,-o", context.output, "file (default sluice-report.html; -: stdout)");
   command("explain", "everything known about one verdict", run_explain)
       ->add_option("EVENT-ID", context.event)
       ->required();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,10 @@ struct EventQuery {
 
 /// Lines that the files still hold, oldest first. Reads files back to `since_ns`.
 std::vector<std::string> find_events(const std::string& path, const EventQuery& query);
+
+/// Visits every kept line since `since_ns`, oldest file first, with its time.
+void each_event(const std::string& path, std::uint64_t since_ns,
+                const std::function<void(std::uint64_t time_ns, const std::string& line)>& visit);
 
 /// All records of one event id, oldest first: files whose time cannot hold the id are skipped.
 std::vector<std::string> find_event(const std::string& path, std::string_view event_id);

@@ -63,6 +63,21 @@ std::vector<std::string> find_events(const std::string& path, const EventQuery& 
   return {found.begin(), found.end()};
 }
 
+void each_event(const std::string& path, std::uint64_t since_ns,
+                const std::function<void(std::uint64_t time_ns, const std::string& line)>& visit) {
+  std::vector<std::string> files = eve_files(path);
+  std::reverse(files.begin(), files.end());
+  for (const std::string& file : files) {
+    if (changed_ns(file) < since_ns) continue;
+    std::ifstream lines(file);
+    std::string line;
+    while (std::getline(lines, line)) {
+      const std::uint64_t time_ns = line_time_ns(line);
+      if (time_ns != 0 && time_ns >= since_ns) visit(time_ns, line);
+    }
+  }
+}
+
 std::vector<std::string> find_event(const std::string& path, std::string_view event_id) {
   base::Ulid ulid;
   if (!base::parse_ulid(event_id, ulid)) return {};

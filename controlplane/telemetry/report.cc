@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/telemetry/report.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "controlplane/telemetry/eve_file.h"
+#include "controlplane/telemetry/top.h"
+
+namespace sluice::telemetry {
+namespace {
+
+using nlohmann::json;
+
+struct Bucket {
+  std::uint64_t pass = 0, monitor = 0, block = 0;
+  LatencyHistogram added, duration;
+};
+
+struct Sums {
+  std::vector<Bucket> buckets = std::vector<Bucket>(kReportBuckets);
+  TopTable reasons, clients, routes, rules, limits;
+  LatencyHistogram added, duration;
+  std::uint64_t requests = 0, blocked = 0, monitored = 0, drops = 0;
+};
+
+json percentiles(const LatencyHistogram& histogram) {
+  return {{"p50", histogram.percentile_us(0.5)},
+          {"p90", histogram.percentile_us(0.9)},
+          {"p99", histogram.percentile_us(0.99)}};
+}
+
+json rows(const TopTable& table) {
+  json list = json::array();
+  for (const auto& entry : table.busiest(15)) {
+    list.push_back({{"key", entry.key}, {"count", entry.count}, {"blocked", entry.blocked}});
+  }
+  return list;
+}
+
+void take_http(const json& event, Bucket& bucket, Sums& sums) {
+  const json& ours = event.at("sluice");
+  const std::string verdict = ours.value("verdict", "");
+  const bool blocked = verdict == "block";
+  ++sums.requests;
+  if (blocked) {
+    ++bucket.block;
+    ++sums.blocked;
+  } else if (verdict == "monitor") {
+    ++bucket.monitor;
+    ++sums.monitored;
+  } else {
+    ++bucket.pass;
+  }
+  const std::uint64_t added = ours.value("latency_us", std::uint64_t{0}) * 1000;
+  const std::uint64_t duration = ours.value("duration_us", std::uint64_t{0}) * 1000;
+  bucket.added.add(added);
+  bucket.duration.add(duration);
+  sums.added.add(added);
+  sums.duration.add(duration);
+  sums.clients.add(ours.value("client_address", event.value("src_ip", "")), blocked, duration);
+  std::string route = ours.value("route", "");
+  if (route.empty() && event.contains("http")) {
+    route = route_of(event["http"].value("http_method", ""), event["http"].value("url", ""));
+  }
+  if (!route.empty()) sums.routes.add(route, blocked, duration);
+}
+
+void take(const json& event, Bucket& bucket, Sums& sums) {
+  const std::string type = event.value("event_type", "");
+  if (type == "http") {
+    take_http(event, bucket, sums);
+    return;
+  }
+  const json& ours = event.at("sluice");
+  const bool blocked = ours.value("verdict", "") == "block";
+  if (type == "drop") sums.drops += event.at("drop").value("packets", std::uint64_t{0});
+  if (type != "alert" && type != "drop") return;
+  sums.reasons.add(ours.value("reason", ""), blocked, 0);
+  if (ours.contains("limit")) sums.limits.add(ours.value("limit", ""), blocked, 0);
+  if (type != "alert") return;
+  for (const json& rule : event.at("alert").value("rules", json::array())) {
+    std::string key = std::to_string(rule.value("id", 0u));
+    if (rule.contains("msg")) key += " " + rule.value("msg", "").substr(0, 80);
+    sums.rules.add(key, rule.value("blocking", false), 0);
+  }
+}
+
+}  // namespace
+
+std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
+                        std::uint64_t until_ns) {
+  if (until_ns <= since_ns) until_ns = since_ns + 1;
+  const std::uint64_t bucket_ns =
+      std::max<std::uint64_t>(1, (until_ns - since_ns + kReportBuckets - 1) / kReportBuckets);
+  Sums sums;
+  each_event(eve_path, since_ns, [&](std::uint64_t time_ns, const std::string& line) {
+    if (time_ns >= until_ns) return;
+    const json event = json::parse(line, nullptr, false);
+    if (!event.is_object()) return;
+    try {
+      take(event, sums.buckets[(time_ns - since_ns) / bucket_ns], sums);
+    } catch (const json::exception&) {
+      // A line of another program in our file: not ours to count.
+    }
+  });
+  json buckets = json::array();
+  for (const Bucket& bucket : sums.buckets) {
+    buckets.push_back({{"pass", bucket.pass},
+                       {"monitor", bucket.monitor},
+                       {"block", bucket.block},
+                       {"added_us", percentiles(bucket.added)},
+                       {"duration_us", percentiles(bucket.duration)}});
+  }
+  const json answer{{"since_ns", since_ns},
+                    {"until_ns", until_ns},
+                    {"bucket_ns", bucket_ns},
+                    {"requests", sums.requests},
+                    {"blocked", sums.blocked},
+                    {"monitored", sums.monitored},
+                    {"dropped_packets", sums.drops},
+                    {"added_us", percentiles(sums.added)},
+                    {"duration_us", percentiles(sums.duration)},
+                    {"buckets", buckets},
+                    {"reasons", rows(sums.reasons)},
+                    {"clients", rows(sums.clients)},
+                    {"routes", rows(sums.routes)},
+                    {"rules", rows(sums.rules)},
+                    {"limits", rows(sums.limits)}};
+  return answer.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace sluice::telemetry
