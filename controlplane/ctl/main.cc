@@ -93,6 +93,16 @@ void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
   install->add_flag("--force", context.force, "an older version too");
 }
 
+/// Declares the commands that need no daemon.
+void declare_offline(CLI::App& app, Context& context, Command& chosen) {
+  CLI::App* config = app.add_subcommand("config", "configuration");
+  config->require_subcommand(1)->fallthrough();
+  CLI::App* test = config->add_subcommand("test", "check sluice.yaml, policies and all rules");
+  test->fallthrough();
+  test->add_option("FILES", context.files, "policies; default: the configured one");
+  test->callback([&chosen] { chosen = run_config_test; });
+}
+
 int run(int argc, char** argv) {
   Context context;
   context.key = "/etc/sluice/keys";
@@ -109,6 +119,7 @@ int run(int argc, char** argv) {
       "or rules; 4 daemon not reachable; 5 refused by the dataplane; 6 timeout.");
   declare_online(app, context, chosen);
   declare_bundle(app, context, chosen);
+  declare_offline(app, context, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
@@ -117,7 +128,7 @@ int run(int argc, char** argv) {
     app.exit(wrong);
     return kUsage;
   }
-  if (context.socket.empty()) {
+  if (context.socket.empty() && chosen != run_config_test) {
     const auto settings = api::load_settings(context.config, context.instance);
     if (!settings.ok()) return complain(context, kInvalid, settings.error().message);
     context.socket = settings.value().paths.socket();
