@@ -52,6 +52,13 @@ inline constexpr std::size_t kFragmentDatagramsPerSource = 64;
 /// Bytes of unfinished datagrams per worker, in blocks; ip_frag_full.
 inline constexpr std::size_t kFragmentBlockBytes = 2048;
 inline constexpr std::size_t kFragmentBlocks = 4096;
+inline constexpr std::size_t kFragmentBlocksPerSource = 512;  // ip_frag_full for that source
+/// Packets kept until their datagram is whole: they come out of the ports' pools. ip_frag_full.
+inline constexpr std::size_t kFragmentPacketsMax = 8192;
+inline constexpr std::size_t kFragmentPacketsPerSource = 1024;
+/// Datagrams remembered as dropped. Full: the oldest of a set of 4 is forgotten, which is safe, as
+/// no receiver ever got a part of it.
+inline constexpr std::size_t kFragmentTombstones = 8192;
 inline constexpr std::uint64_t kFragmentTimeoutNs = 10'000'000'000;    // ip_frag_timeout
 inline constexpr std::uint64_t kFragmentTombstoneNs = 60'000'000'000;  // then the id is free again
 

@@ -164,7 +164,8 @@
   X(kUpgraded, "upgraded", "forwarded after an allowed upgrade")                              \
   X(kModeOff, "mode_off", "forwarded uninspected: mode off")                                  \
   X(kIpTtl, "ip_ttl", "time to live or hop limit 0 towards a protected service")         \
-  X(kIpFrag, "ip_frag", "a fragment to a service with fragments: drop")
+  X(kIpFrag, "ip_frag", "a fragment to a service with fragments: drop") \
+  X(kIpFragDup, "ip_frag_dup", "an exact copy of a fragment already held")
 
 namespace sluice::abi {
 
