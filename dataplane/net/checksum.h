@@ -62,9 +62,23 @@ inline void add_bytes(ChecksumSum& sum, base::Bytes bytes) {
     odd += load(at + 24);
   }
   for (; left >= 8; left -= 8, at += 8) even += load(at);
-  if (left > 0) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, at, left);
+  // Fixed sizes: a memcpy of a variable one is a call, 9 ns for the 4 bytes that end an IPv4
+  // header.
+  if ((left & 4) != 0) {
+    std::uint32_t word;
+    std::memcpy(&word, at, 4);
+    even += word;
+    at += 4;
+  }
+  if ((left & 2) != 0) {
+    std::uint16_t word;
+    std::memcpy(&word, at, 2);
+    even += word;
+    at += 2;
+  }
+  if ((left & 1) != 0) {
+    std::uint16_t word = 0;
+    std::memcpy(&word, at, 1);
     even += word;
   }
   even += odd;
