@@ -248,4 +248,20 @@ std::size_t trim_front(base::MutableBytes frame, ParsedPacket& packet, std::uint
   return set_payload_bytes(frame, packet, packet.payload_bytes - cut);
 }
 
+bool needs_normalising(const ParsedPacket& packet) {
+  constexpr unsigned kUnknown = TcpOptions::kFastOpen | TcpOptions::kMultipath | TcpOptions::kOther;
+  const bool syn = packet.has_flag(kSyn);
+  const bool options = syn && (packet.options.present & kUnknown) != 0;
+  const bool mss = syn && packet.options.has(TcpOptions::kMss) && packet.options.mss < kMssMin;
+  return packet.has_flag(kUrg) || packet.tcp_reserved != 0 || options || mss;
+}
+
+void normalise(base::MutableBytes frame, ParsedPacket& packet) {
+  if (packet.has_flag(kUrg)) clear_urgent(frame, packet);
+  if (packet.tcp_reserved != 0) clear_reserved(frame, packet);
+  if (!packet.has_flag(kSyn)) return;
+  strip_unknown_options(frame, packet);
+  clamp_mss(frame, packet, kMssMin, 65535);
+}
+
 }  // namespace sluice::net

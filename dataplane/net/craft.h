@@ -74,4 +74,15 @@ std::size_t trim_payload(base::MutableBytes frame, ParsedPacket& packet,
 /// sequence number on. Returns the frame's new length. O(payload).
 std::size_t trim_front(base::MutableBytes frame, ParsedPacket& packet, std::uint32_t cut_bytes);
 
+/// Smallest segment size let through on a SYN (evasion TO8): a smaller one makes the other side
+/// send floods of tiny segments.
+inline constexpr std::uint16_t kMssMin = 216;
+
+/// Whether normalise() would change the segment. O(1).
+[[nodiscard]] bool needs_normalising(const ParsedPacket& packet);
+/// Makes a segment of a protected service mean one thing to every receiver: no urgent data, no
+/// reserved bits, and on a SYN only allowed options and no tiny segment size. evasions.md TO8, TO10
+/// to TO12. Both directions. Not in monitor, which changes no packet.
+void normalise(base::MutableBytes frame, ParsedPacket& packet);
+
 }  // namespace sluice::net

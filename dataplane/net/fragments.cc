@@ -52,6 +52,8 @@ struct FragmentTable::Key {
   friend bool operator==(const Key&, const Key&) = default;
 };
 
+static_assert(sizeof(FragmentTable::Key) == 40, "hashed as bytes: no padding");
+
 struct FragmentTable::Datagram {
   Key key;
   std::uint64_t hash;

@@ -112,7 +112,11 @@ struct ParsedPacket {
   [[nodiscard]] std::uint32_t fragment_bytes() const { return network_end - transport_offset; }
 };
 
-/// What a network card has already checked. Its "unknown" is not "good" (evasion V41).
+static_assert(sizeof(ParsedPacket) <= 3 * 64, "a burst of 64 stays in the first-level cache");
+
+/// What a network card has already checked. Its "unknown" is not "good" (evasion V41). A virtual
+/// port (veth, tap) may hand over segments whose checksum the sender left to a card: switch that
+/// off at the sender, since nothing here can tell them from wrong ones (evasion V42).
 struct HardwareChecks {
   bool ip_checksum_good = false;
   bool tcp_checksum_good = false;

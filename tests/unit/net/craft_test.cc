@@ -140,6 +140,34 @@ TEST(Craft, TO8_ClampsTheSegmentSize) {
   }
 }
 
+TEST(Craft, NormalisesWhatNeedsIt) {
+  Changed plain(sample(true));
+  const Frame before = plain.frame;
+  EXPECT_FALSE(needs_normalising(plain.packet));
+  normalise(plain.frame, plain.packet);
+  EXPECT_EQ(plain.frame, before);
+
+  PacketBuilder builder = sample(false);
+  builder.flags = kSyn | kUrg;
+  builder.reserved = 1;
+  builder.urgent_pointer = 9;
+  builder.options = {34, 2, 2, 4, 0, 1, 1, 1};
+  Changed changed(builder);
+  EXPECT_TRUE(needs_normalising(changed.packet));
+  normalise(changed.frame, changed.packet);
+  EXPECT_FALSE(needs_normalising(changed.packet));
+  const ParsedPacket fresh = changed.again();
+  EXPECT_FALSE(needs_normalising(fresh));
+  EXPECT_EQ(fresh.options.mss, kMssMin);
+  EXPECT_EQ(fresh.tcp_flags, kSyn);
+}
+
+TEST(Craft, KeepsUnknownOptionsOfDataSegments) {
+  PacketBuilder builder;
+  builder.options = {254, 4, 1, 2};
+  EXPECT_FALSE(needs_normalising(Changed(builder).packet));
+}
+
 TEST(Craft, SetsTheAcknowledgment) {
   Changed changed(sample(true));
   set_acknowledgment(changed.frame, changed.packet, 0xfffffff0U);
