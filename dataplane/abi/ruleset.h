@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "dataplane/abi/image.h"
+
+/// The rules section of an image: one RulesetHeader and its arrays, found by Span32 from the start
+/// of the image. Written by controlplane/compile, verified and read by dataplane/rules. Texts are
+/// StringRefs into the strings section. docs/abi.md.
+namespace sluice::abi {
+
+inline constexpr std::uint32_t kRulesetVersion = 1;
+inline constexpr std::uint32_t kNone32 = 0xffffffff;
+inline constexpr std::uint16_t kNone16 = 0xffff;
+/// Phases 1 to 5 of SecLang.
+inline constexpr std::uint32_t kPhaseCount = 5;
+
+/// A text with macros in it: `part_count` parts from `first_part` on.
+struct RuleText {
+  std::uint32_t first_part;
+  std::uint32_t part_count;  ///< 0: no text
+};
+
+/// A literal, or the value of a variable at the time of use.
+struct TextPart {
+  StringRef text;          ///< the literal, or the key of the variable (may be empty)
+  std::uint16_t variable;  ///< a VariableId, or kNone16 for a literal
+  std::uint16_t slot;      ///< TX: the slot of a key that is known, else kNone16
+  std::uint32_t reserved;
+};
+
+enum class Selector : std::uint8_t { kAll = 0, kKey = 1, kRegex = 2 };
+
+/// What a target leaves out: a key or a pattern of keys.
+struct RuleExclusion {
+  StringRef key;           ///< kKey: the key; kRegex: the pattern's text
+  std::uint32_t regex;     ///< index into `regexes`, kNone32 unless kRegex
+  std::uint16_t variable;  ///< a VariableId; kNone16: every collection
+  Selector selector;
+  std::uint8_t exact_case;  ///< compare the key with its case (update exclusions of v3)
+};
+
+/// One target of a rule.
+struct RuleTarget {
+  StringRef written;  ///< as the rule has it, for ctl exclusions: "ARGS:foo"
+  StringRef key;      ///< kKey: the key, as written
+  std::uint32_t regex;
+  std::uint32_t first_exclusion;
+  std::uint16_t exclusion_count;
+  std::uint16_t variable;  ///< a VariableId
+  Selector selector;
+  std::uint8_t is_count;  ///< `&`
+  std::uint16_t slot;     ///< TX with a known key: its slot
+};
+
+/// A step of a transformation chain. Node 0 is the value itself; a node's parent stands before it.
+struct TransformNode {
+  std::uint16_t parent;
+  std::uint8_t transform;  ///< a TransformId
+  std::uint8_t reserved;
+};
+inline constexpr std::uint32_t kTransformNodesMax = 256;
+
+/// One action of a rule, in the order of execution.
+struct RuleAction {
+  std::uint8_t action;     ///< an ActionId (abi/actions.h)
+  std::uint8_t operation;  ///< setvar: SetOperation; ctl: CtlId
+  std::uint16_t variable;  ///< setvar, expirevar, initcol: collection
+  std::uint16_t slot;      ///< setvar on TX with a known key: its slot
+  std::uint16_t reserved;
+  std::int64_t number;  ///< setvar by a known number; skip; status; first id of ctl
+  std::int64_t last;    ///< last id of a range of ids
+  RuleText key;         ///< setvar: name of the variable
+  RuleText value;       ///< setvar: its value; ctl: the tag or target; redirect: the address
+  StringRef target;     ///< ctl:ruleRemoveTarget*: the target's text
+};
+
+enum class SetOperation : std::uint8_t { kAssign = 0, kAdd = 1, kSubtract = 2, kDelete = 3 };
+
+/// Flags of a rule.
+inline constexpr std::uint32_t kRuleHasOperator = 1u << 0;  ///< a SecRule, not a SecAction
+inline constexpr std::uint32_t kRuleNegated = 1u << 1;
+inline constexpr std::uint32_t kRuleCapture = 1u << 2;
+inline constexpr std::uint32_t kRuleMultiMatch = 1u << 3;
+inline constexpr std::uint32_t kRuleLink = 1u << 4;    ///< not the first of its chain
+inline constexpr std::uint32_t kRuleBlocks = 1u << 5;  ///< deny, drop or redirect when it matches
+inline constexpr std::uint32_t kRuleAllow = 1u << 6;
+inline constexpr std::uint32_t kRulePass = 1u << 7;
+inline constexpr std::uint32_t kRuleNolog = 1u << 8;  ///< not reported
+/// Every target is scanned and the operator only matches what the scan finds: without a candidate
+/// the rule does not match.
+inline constexpr std::uint32_t kRuleScanned = 1u << 9;
+inline constexpr std::uint32_t kRuleMarker = 1u << 10;  ///< a SecMarker
+inline constexpr std::uint32_t kRuleRedirect = 1u << 11;
+inline constexpr std::uint32_t kRuleUnfinished = 1u << 12;  ///< a chain without its last link
+
+enum class AllowScope : std::uint8_t { kAll = 0, kPhase = 1, kRequest = 2 };
+
+/// One SecRule, SecAction, SecMarker or chain link.
+struct Rule {
+  std::uint32_t id;          ///< of the chain's first rule; 0 for markers
+  std::uint32_t flags;       ///< kRule*
+  std::uint8_t phase;        ///< 1..5
+  std::uint8_t operator_id;  ///< an OperatorId
+  std::uint8_t severity;     ///< 0..7, 255: none
+  AllowScope allow_scope;
+  std::uint16_t node;            ///< transformation chain
+  std::uint16_t status;          ///< of the reply; 0: the default
+  std::uint32_t check;           ///< index of its check, kNone32 if nothing is scanned for it
+  std::uint32_t argument_index;  ///< of the operator's prepared argument, by its kind
+  RuleText argument;             ///< operators of texts and numbers, and @rx with macros
+  std::uint32_t first_target, target_count;
+  std::uint32_t first_set, set_count;      ///< actions that run at each match
+  std::uint32_t first_after, after_count;  ///< actions that run after a full match
+  std::uint32_t first_tag, tag_count;      ///< RuleTexts in `tags`
+  std::uint32_t next_link;                 ///< the next rule of the chain, kNone32 at its end
+  std::uint32_t starter;                   ///< index of the chain's first rule
+  std::uint32_t marker;                    ///< markers and skipAfter: number of the name
+  std::uint32_t skip_count;                ///< `skip`
+  std::uint32_t source;                    ///< index of its text in the sources section's list
+  RuleText message, logdata, redirect;
+  StringRef version, revision;
+};
+
+/// A pattern in PCRE2's syntax, made at load.
+struct RegexSpec {
+  StringRef pattern;
+  std::uint32_t flags;  ///< kRegexCaseless
+  std::uint32_t reserved;
+};
+inline constexpr std::uint32_t kRegexCaseless = 1;
+
+/// The phrases of a @pm or @pmFromFile, lower case; `database` finds them, exactly.
+struct PhraseSet {
+  std::uint32_t first_phrase, phrase_count;  ///< StringRefs in `phrases`
+  std::uint32_t database;
+  std::uint32_t reserved;
+};
+
+struct IpSetSpec {
+  Span32 v4;  ///< rules::Ipv4Range
+  Span32 v6;  ///< rules::Ipv6Range
+};
+
+/// What is looked for in scans: an operator with its argument, whatever the chain in front of it.
+struct ScanPattern {
+  std::uint32_t first_use, use_count;    ///< PatternUse
+  std::uint32_t first_gate, gate_count;  ///< any of these masks must be present; none: no gate
+  std::uint32_t regex;                   ///< @rx: index into `regexes`, else kNone32
+  std::uint8_t kind;                     ///< ScanKind
+  std::uint8_t reserved[3];
+};
+enum class ScanKind : std::uint8_t {
+  kHyperscan = 0,  ///< found by the databases
+  kAlways = 1,     ///< a candidate wherever a gate lets it through (libinjection, PCRE2 alone)
+};
+
+/// A check that looks for a pattern behind a transformation chain.
+struct PatternUse {
+  std::uint16_t node;
+  std::uint16_t reserved;
+  std::uint32_t check;
+};
+
+/// A serialised Hyperscan database in the scans section.
+struct ScanDatabase {
+  std::uint64_t offset, bytes;  ///< from the start of the image
+  std::uint64_t alphabet;       ///< byte classes beyond which its patterns need nothing; ~0: all
+  std::uint32_t first_id, id_count;  ///< its match ids: indices into the set's patterns
+};
+
+/// The patterns that values of some zones are scanned for.
+struct ScanSet {
+  std::uint32_t first_pattern, pattern_count;    ///< indices into `set_patterns`
+  std::uint32_t first_database, database_count;  ///< by growing alphabet; the last has all
+  std::uint32_t first_node, node_count;          ///< nodes to compute, parents first
+};
+
+/// Which set the values of one variable (and, for some, one key) are scanned with.
+struct ScanZone {
+  std::uint16_t zone;  ///< rules::ZoneId
+  std::uint16_t reserved;
+  std::uint32_t set;
+  StringRef key;  ///< lower case; empty: every other key
+};
+
+/// A place to go on at: markers of one phase.
+struct MarkerPlace {
+  std::uint32_t marker;  ///< number of the name
+  std::uint32_t index;   ///< into the phase's rules
+};
+
+struct TxSlot {
+  StringRef key;      ///< lower case
+  StringRef initial;  ///< value at the start of a transaction
+  std::uint8_t is_set;
+  std::uint8_t reserved[7];
+};
+
+enum class EngineMode : std::uint8_t { kOff = 0, kDetectionOnly = 1, kOn = 2 };
+enum class LimitAction : std::uint8_t { kNone = 0, kReject = 1, kProcessPartial = 2 };
+
+/// Directives that are no rules.
+struct RulesetSettings {
+  EngineMode engine;
+  std::uint8_t request_body_access;   ///< 0 off, 1 on, 2 unset
+  std::uint8_t response_body_access;  ///< 0 off, 1 on, 2 unset
+  LimitAction request_limit_action, response_limit_action;
+  std::uint8_t argument_separator;
+  std::uint8_t reserved[2];
+  std::uint64_t request_body_limit, request_body_no_files_limit, response_body_limit;  ///< 0: none
+  std::uint32_t json_depth_limit, arguments_limit, pcre_match_limit, collection_timeout_s;
+  StringRef web_app_id;
+  Span32 response_mime_types;  ///< StringRef, lower case
+  StringRef geo_database;      ///< path, empty: none
+};
+
+struct RulesetHeader {
+  std::uint32_t version;
+  std::uint32_t check_count;
+  RulesetSettings settings;
+  Span32 rules;                 ///< Rule
+  Span32 phases[kPhaseCount];   ///< uint32_t: indices of starters, actions and markers in order
+  Span32 markers[kPhaseCount];  ///< MarkerPlace by index
+  Span32 targets, exclusions, actions, texts, tags;
+  Span32 nodes;  ///< TransformNode; [0] is the value itself
+  Span32 regexes, phrase_sets, phrases, ip_sets;
+  Span32 byte_ranges;  ///< rules::ByteRange
+  Span32 patterns, uses, gates;
+  Span32 sets, set_patterns, set_nodes, zones, databases;
+  Span32 check_rules;         ///< uint32_t per check: how many rules use it (cost accounts)
+  Span32 slots;               ///< TxSlot
+  std::uint64_t unicode_map;  ///< offset of a UnicodeMap, 0: none
+};
+static_assert(std::is_trivially_copyable_v<RulesetHeader> && sizeof(RulesetHeader) % 8 == 0);
+static_assert(sizeof(Rule) % 4 == 0 && sizeof(RuleAction) % 8 == 0);
+
+}  // namespace sluice::abi

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "dataplane/abi/verdict.h"
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/ip_address.h"
+#include "dataplane/base/result.h"
+#include "dataplane/base/ulid.h"
+#include "dataplane/rules/ruleset.h"
+
+namespace sluice::http {
+struct RequestHead;
+struct ResponseHead;
+}  // namespace sluice::http
+
+namespace sluice::rules {
+
+class WorkerState;
+
+/// What rules may know of a request beside its bytes.
+struct TransactionInfo {
+  base::IpAddress client, server;  ///< client: after client_address of the policy
+  std::uint16_t client_port = 0, server_port = 0;
+  std::uint64_t wall_ns = 0;       ///< CLOCK_REALTIME of its first byte
+  std::uint64_t monotonic_ns = 0;  ///< of the worker's burst
+  base::Ulid id{};                 ///< UNIQUE_ID: the event id
+};
+
+/// One rule that matched, in the order of matching. Views live until release().
+struct RuleMatch {
+  std::uint32_t rule_index = 0;  ///< into Ruleset::rules(), the chain's first rule; rule_hits index
+  std::uint32_t rule_id = 0;
+  std::int32_t score = 0;             ///< added to the inbound or outbound score by this match
+  std::uint8_t phase = 0;             ///< 1..5
+  std::uint8_t severity = 255;        ///< 0..7, 255: none
+  bool blocking = false;              ///< decided the verdict
+  bool nolog = false;                 ///< not to be reported
+  std::string_view target;            ///< "ARGS:q": of the last value that matched
+  base::Bytes value;                  ///< transformed, cut at kMatchValueBytesMax
+  base::Bytes matched;                ///< the part of it that the operator found, where known
+  std::uint32_t value_total = 0;      ///< bytes before cutting
+  std::string_view message, logdata;  ///< macros expanded
+};
+
+/// Where to look after response bodies: see Transaction::wants_response_body().
+enum class ResponseBodyNeed : std::uint8_t { kNone, kInspect };
+
+/// One HTTP transaction before the rules: phases 1 to 5 in order. An object is a slot that is used
+/// for one transaction after the other: begin() ... release(). All memory comes from the worker's
+/// pools; nothing is allocated. A limit that is hit gives a blocking verdict with its reason
+/// (rule_budget, transaction_memory, worker_memory, http_args, json_depth, ...).
+///
+/// Verdicts are those of the rules alone: kBlock where a disruptive action ran under SecRuleEngine
+/// On, kMonitor under DetectionOnly; the caller applies the policy's modes. A verdict that is not
+/// kPass stays the verdict of the transaction; later phases may still be run, to be recorded.
+class Transaction {
+ public:
+  Transaction() = default;
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  ~Transaction() { release(); }
+
+  /// Starts. `ruleset` and `worker` must stay until release(), and the ruleset must have been
+  /// opened for at least as many workers as the worker's index says.
+  void begin(const Ruleset& ruleset, WorkerState& worker, const TransactionInfo& info);
+  [[nodiscard]] bool active() const { return state_ != nullptr; }
+
+  /// Phase 1. The views inside `head` must stay until release().
+  abi::Verdict request_head(const http::RequestHead& head);
+  /// Bytes of the body in order, without chunking; borrowed for the call.
+  abi::Verdict request_body(base::Bytes bytes);
+  /// The body is complete (also where there is none). Phase 2.
+  abi::Verdict request_end();
+  /// Phase 3. The views inside `head` must stay until release().
+  abi::Verdict response_head(const http::ResponseHead& head);
+  abi::Verdict response_body(base::Bytes bytes);
+  /// Phase 4.
+  abi::Verdict response_end();
+  /// Phase 5: logging rules. They change no verdict.
+  void finish();
+  /// Gives the memory back. Views handed out end here.
+  void release();
+
+  /// The verdict so far.
+  [[nodiscard]] abi::Verdict verdict() const;
+  /// After response_head(): whether response_body() needs to be called at all.
+  [[nodiscard]] ResponseBodyNeed wants_response_body() const;
+  /// True if phases 1 and 2 have rules that look at the request body.
+  [[nodiscard]] bool wants_request_body() const;
+  [[nodiscard]] std::span<const RuleMatch> matches() const;
+  [[nodiscard]] std::int32_t score_inbound() const;
+  [[nodiscard]] std::int32_t score_outbound() const;
+  /// False if a value was judged in windows, in part, or not at all.
+  [[nodiscard]] bool exact() const;
+  /// Body bytes that rules have seen.
+  [[nodiscard]] std::uint64_t inspected_bytes() const;
+  /// Limits that were hit, by reason, in the order of hitting.
+  [[nodiscard]] std::span<const abi::Reason> limits() const;
+  /// Value of a TX variable now, empty if unset (tests, `rules test`).
+  [[nodiscard]] std::string_view tx(std::string_view key) const;
+
+ private:
+  friend class WorkerState;
+  struct State;
+  State* state_ = nullptr;
+};
+
+/// What one worker needs to judge whatever the ruleset: pools for transactions, scratch for
+/// transformations and PCRE2, memo. Made before the worker starts. (Hyperscan's scratch is part of
+/// a Ruleset, one per worker, because it depends on the databases.)
+class WorkerState {
+ public:
+  struct Options {
+    std::uint32_t index = 0;                    ///< of the worker, 0..kWorkersMax - 1
+    std::size_t transaction_bytes = 64u << 20;  ///< pool of all transactions in flight
+    std::size_t scratch_bytes = 8u << 20;       ///< transformed values of one phase
+    std::uint64_t hash_seed = 0;                ///< 0: from the kernel
+  };
+  static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);
+  WorkerState(const WorkerState&) = delete;
+  WorkerState& operator=(const WorkerState&) = delete;
+  ~WorkerState();
+
+  /// Since the start.
+  struct Counts {
+    std::uint64_t scans = 0, scan_bytes = 0, regex_confirms = 0, memo_hits = 0, memo_misses = 0;
+  };
+  [[nodiscard]] const Counts& counts() const;
+  [[nodiscard]] std::size_t pool_bytes_used() const;
+
+ private:
+  friend class Transaction;
+  WorkerState() = default;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::rules
