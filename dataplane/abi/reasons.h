@@ -18,7 +18,6 @@
   X(kRules, "rules", "a rule decided")                                                        \
   X(kLimit, "limit", "a per-client limit was exceeded")                                       \
   X(kLimitTableFull, "limit_table_full", "no free entry for a limit key, on_full: deny")      \
-  X(kLimitKeyMissing, "limit_key_missing", "the request lacks the value that the key names")  \
   X(kTlsUninspected, "tls_uninspected", "a TLS record on a protected clear-text port")        \
   X(kNoGeneration, "no_generation", "no valid generation and on_failure: block")              \
   X(kWorkerStalled, "worker_stalled", "the link's worker does not answer, on_failure: block") \
