@@ -16,15 +16,11 @@
 #include "controlplane/publish/generation_store.h"
 #include "controlplane/publish/paths.h"
 #include "dataplane/base/result.h"
+#include "dataplane/config/diagnostics.h"
 
 namespace sluice::publish {
 
-/// One complaint about a source, as people read it: file:line:column: message.
-struct Diagnostic {
-  std::string file;
-  std::uint32_t line = 0, column = 0;
-  std::string message;
-};
+using config::Diagnostic;
 
 /// What the compiler is asked for. `stored`: take these texts instead of the files (recompiling an
 /// old generation for another CPU).
