@@ -33,8 +33,9 @@ base::Status check_core(unsigned core, const char* what, const cpu_set_t& allowe
                        "; change workers: in sluice.yaml"};
   }
   if (!CPU_ISSET(core, &allowed)) {
-    return base::Error{name + " is offline or not allowed to this process (taskset, cgroup cpuset): "
-                              "change workers: in sluice.yaml or give the core to this service"};
+    return base::Error{name +
+                       " is offline or not allowed to this process (taskset, cgroup cpuset): "
+                       "change workers: in sluice.yaml or give the core to this service"};
   }
   return base::ok_status();
 }

@@ -14,13 +14,13 @@ namespace sluice::io {
 enum class HugePages { kAuto, kOn, kOff };
 
 struct EalSettings {
-  std::string program;             ///< argv[0]
-  std::string file_prefix;         ///< one per instance
-  unsigned main_core = 0;          ///< CPU of the main thread
-  std::vector<unsigned> cores;     ///< CPU of each worker; worker i runs on lcore i + 1
-  std::vector<std::string> pci;    ///< PCI devices that may be taken, with their devargs
+  std::string program;           ///< argv[0]
+  std::string file_prefix;       ///< one per instance
+  unsigned main_core = 0;        ///< CPU of the main thread
+  std::vector<unsigned> cores;   ///< CPU of each worker; worker i runs on lcore i + 1
+  std::vector<std::string> pci;  ///< PCI devices that may be taken, with their devargs
   HugePages huge_pages = HugePages::kAuto;
-  std::size_t memory_mb = 64;      ///< what pools and drivers will need
+  std::size_t memory_mb = 64;  ///< what pools and drivers will need
 };
 
 struct EalInfo {

@@ -21,8 +21,7 @@ constexpr std::uint16_t kRxDescriptors = 1024;
 constexpr std::uint16_t kTxDescriptors = 1024;
 constexpr std::uint32_t kPoolCache = 256;
 constexpr std::uint16_t kRssKeyWord = 0x6d5a;
-constexpr std::uint64_t kRssWanted =
-    RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+constexpr std::uint64_t kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
 constexpr std::uint64_t kRssTypes = kRssWanted | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
                                     RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV4 |
                                     RTE_ETH_RSS_IPV6;
@@ -77,8 +76,9 @@ base::Result<std::uint16_t> find_port(const PortSettings& settings) {
     advice = ": bind it to vfio-pci (`dpdk-devbind.py -b vfio-pci " + name +
              "`), or name its interface with net_af_packet0,iface=...";
   } else if (!settings.device.starts_with("net_") && !settings.device.starts_with("eth_")) {
-    advice = ": a device is a PCI address as 0000:3b:00.0 or a DPDK vdev as "
-             "net_af_packet0,iface=eth1,qpairs=2";
+    advice =
+        ": a device is a PCI address as 0000:3b:00.0 or a DPDK vdev as "
+        "net_af_packet0,iface=eth1,qpairs=2";
   }
   return base::Error{settings.label + ": cannot open " + settings.device + advice};
 }
@@ -111,8 +111,8 @@ bool set_reta(std::uint16_t id, std::uint16_t size, std::uint16_t queues) {
 }
 
 base::Error failed(const PortSettings& settings, const char* step, int code) {
-  return base::Error{settings.label + ": " + settings.device + ": " + step + " failed: " +
-                     rte_strerror(code < 0 ? -code : code)};
+  return base::Error{settings.label + ": " + settings.device + ": " + step +
+                     " failed: " + rte_strerror(code < 0 ? -code : code)};
 }
 
 base::Status set_up_queues(const PortSettings& settings, const rte_eth_dev_info& info,
@@ -153,8 +153,8 @@ std::uint32_t buffer_bytes(std::uint32_t mtu) {
 
 base::Result<rte_mempool*> make_pool(const char* name, std::uint32_t count, std::uint32_t mtu,
                                      int socket) {
-  rte_mempool* pool = rte_pktmbuf_pool_create(name, count, kPoolCache, 0,
-                                              static_cast<std::uint16_t>(buffer_bytes(mtu)), socket);
+  rte_mempool* pool = rte_pktmbuf_pool_create(
+      name, count, kPoolCache, 0, static_cast<std::uint16_t>(buffer_bytes(mtu)), socket);
   if (pool == nullptr) {
     return base::Error{std::string("no memory for ") + std::to_string(count) +
                        " packet buffers: lower memory.pool_mb, or reserve more huge pages"};
@@ -174,11 +174,11 @@ base::Result<Port> open_port(const PortSettings& settings, rte_mempool* pool) {
   int code = rte_eth_dev_info_get(port.id, &info);
   if (code != 0) return failed(settings, "reading its abilities", code);
   if (info.max_tx_queues < settings.queues) {
-    return base::Error{settings.label + ": " + settings.device + " has " +
-                       std::to_string(info.max_tx_queues) + " transmit queues for " +
-                       std::to_string(settings.queues) +
-                       " workers: give it one a worker (af_packet: qpairs=" +
-                       std::to_string(settings.queues) + "), or use fewer workers: cores:"};
+    return base::Error{
+        settings.label + ": " + settings.device + " has " + std::to_string(info.max_tx_queues) +
+        " transmit queues for " + std::to_string(settings.queues) +
+        " workers: give it one a worker (af_packet: qpairs=" + std::to_string(settings.queues) +
+        "), or use fewer workers: cores:"};
   }
   port.rx_queues = std::min(settings.queues, info.max_rx_queues);
 

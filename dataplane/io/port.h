@@ -36,8 +36,8 @@ struct Port {
 /// True for "0000:3b:00.0" with or without devargs.
 bool is_pci_address(const std::string& device);
 
-/// Buffers for the frames of all ports. mtu: the largest of all links. count: buffers. socket: NUMA.
-/// Error: not enough memory, with the setting to change.
+/// Buffers for the frames of all ports. mtu: the largest of all links. count: buffers. socket:
+/// NUMA. Error: not enough memory, with the setting to change.
 base::Result<rte_mempool*> make_pool(const char* name, std::uint32_t count, std::uint32_t mtu,
                                      int socket);
 /// Bytes that one buffer of make_pool() takes.
