@@ -168,7 +168,8 @@
   X(kHttpHeaderForbidden, "http_header_forbidden", "a field clients may not set, by switch") \
   X(kHttpCookie, "http_cookie", "a cookie in legacy syntax, by switch") \
   X(kHttpRange, "http_range", "a Range malformed or of too many ranges, by switch") \
-  X(kHttpCredentials, "http_credentials", "credentials malformed, by switch")
+  X(kHttpCredentials, "http_credentials", "credentials malformed, by switch") \
+  X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once")
 
 namespace sluice::abi {
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/abi/reasons.h"
+#include "dataplane/base/bytes.h"
+#include "dataplane/http/arena_buffer.h"
+#include "dataplane/http/event.h"
+
+namespace sluice::http {
+
+using HeadBuffer = ArenaBuffer;
+
+/// Looks at the raw bytes of a head as they arrive, and stops at the byte that no strict reading
+/// allows, before it can be forwarded: servers act on an HTTP/0.9 line, or on LF LF, without
+/// waiting for more (evasion catalogue HF11 to HF13, HF19, HH8, HH9, HH13).
+class HeadScanner {
+ public:
+  enum class Kind : std::uint8_t { kRequest, kResponse };
+  enum class Status : std::uint8_t { kNeedMore, kStartLine, kComplete, kRefused };
+  struct Result {
+    Status status = Status::kNeedMore;
+    std::size_t consumed = 0;  ///< of the chunk; for kRefused the bytes before the offending one
+    abi::Reason reason = abi::Reason::kNone;
+  };
+
+  /// `leading_crlf`: one empty line may come before the start line.
+  void start(Kind kind, const HeadLimits& limits, bool leading_crlf);
+
+  /// Scans to the next stop: end of the chunk, end of the start line (kStartLine, once), end of the
+  /// head, or an offence. O(chunk), 16 bytes at a time.
+  [[nodiscard]] Result scan(base::Bytes chunk);
+
+  /// Bytes of the head so far, leading empty line not counted.
+  [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
+  /// Of the bytes consumed by the last scan(): those of a leading empty line, at its start.
+  [[nodiscard]] std::uint32_t skipped() const { return skipped_; }
+  [[nodiscard]] std::uint32_t lines() const { return lines_; }
+  [[nodiscard]] bool idle() const { return bytes_ == 0; }
+
+ private:
+  HeadLimits limits_;
+  std::uint32_t bytes_ = 0, line_bytes_ = 0, lines_ = 0, skipped_ = 0;
+  std::uint8_t leading_ = 0;  ///< bytes of the leading empty line seen
+  Kind kind_ = Kind::kRequest;
+  bool leading_allowed_ = false;
+  bool after_cr_ = false;
+  bool complete_ = false;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include "dataplane/abi/reasons.h"
+#include "dataplane/base/arena.h"
+#include "dataplane/http/chunk_framer.h"
+#include "dataplane/http/event.h"
+#include "dataplane/http/head.h"
+#include "dataplane/http/head_scanner.h"
+#include "dataplane/http/llhttp_check.h"
+
+namespace sluice::http {
+
+/// Reads the requests of one connection. Two parsers look at every byte: our own strict one, and
+/// llhttp in strict mode over exactly the bytes that ours has accepted; where they disagree the
+/// message is refused (http_framing). Only requests that all servers read alike pass.
+///
+/// Use: begin() with the arena of the next transaction, then feed() until kMessageComplete. After
+/// each event but kNeedMore and kUnparsed call feed() again with the rest of the chunk, an empty
+/// rest too: kMessageComplete of a request without body is an event of its own that consumes
+/// nothing.
+///
+/// A refusal (kRefused) is final for the verdict. It comes with the rest of the head, as far as
+/// this chunk has it, already read leniently: lenient_head(). Whoever wants to see more (monitor,
+/// or the bytes at hand in block mode) calls continue_leniently() and feeds on: kHeadComplete comes
+/// (with head().lenient set) if it had not yet come, and the body by the best guess of its framing.
+/// Where even that fails, the rest of the connection is kUnparsed.
+class RequestParser {
+ public:
+  /// Forgets the connection: the next message is its first.
+  void reset();
+
+  /// Starts the next message. `arena` must outlive the message and may be used by others between
+  /// calls; the head needs its size and 48 bytes a field of it. Full: kRefused transaction_memory.
+  void begin(base::Arena& arena, const HeadLimits& limits);
+
+  /// Feeds in-order bytes, borrowed for this call. Consumes a prefix and stops at the first event.
+  /// O(chunk), no allocation but from the arena. RFC 9112.
+  [[nodiscard]] Step feed(base::Bytes chunk);
+
+  /// The head, from kHeadComplete on.
+  [[nodiscard]] const RequestHead& head() const { return head_; }
+  /// kNone, or why the message was refused: the first offence in byte order, whatever the split.
+  [[nodiscard]] abi::Reason reason() const { return reason_; }
+  /// After kRefused: what of the head can be read, or nullptr where it has no request line.
+  [[nodiscard]] const RequestHead* lenient_head() const { return readable_ ? &head_ : nullptr; }
+  /// After kRefused: read on as a forgiving server might.
+  void continue_leniently();
+
+  /// No byte of a message has come since begin() (leading empty lines do not count).
+  [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
+  /// In the head, begun and not complete.
+  [[nodiscard]] bool in_head() const { return state_ == State::kHead && !scanner_.idle(); }
+  /// Messages completed on this connection.
+  [[nodiscard]] std::uint32_t messages() const { return messages_; }
+
+ private:
+  enum class State : std::uint8_t { kHead, kBody, kComplete, kRefused, kLenientHead, kUnparsed };
+
+  Step feed_head(base::Bytes chunk);
+  Step feed_body(base::Bytes chunk);
+  Step feed_lenient_head(base::Bytes chunk);
+  Step finish_head(std::size_t consumed);
+  Step refuse(abi::Reason reason, base::Bytes chunk, std::size_t consumed);
+  Step complete(std::size_t consumed);
+  void gather_leniently(base::Bytes chunk, std::size_t& consumed);
+  [[nodiscard]] bool read_leniently();
+
+  HeadBuffer buffer_;
+  HeadScanner scanner_;
+  ChunkFramer chunks_;
+  LlhttpCheck llhttp_;
+  RequestHead head_;
+  HeadLimits limits_;
+  std::uint64_t body_left_ = 0;
+  std::uint32_t messages_ = 0;
+  State state_ = State::kComplete;
+  abi::Reason reason_ = abi::Reason::kNone;
+  bool readable_ = false;
+  bool head_given_ = false;
+  bool lenient_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace sluice::http

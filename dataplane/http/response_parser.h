@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include "dataplane/abi/reasons.h"
+#include "dataplane/base/arena.h"
+#include "dataplane/http/chunk_framer.h"
+#include "dataplane/http/event.h"
+#include "dataplane/http/head.h"
+#include "dataplane/http/head_scanner.h"
+#include "dataplane/http/llhttp_check.h"
+
+namespace sluice::http {
+
+/// What a response is framed by besides its own head (RFC 9112 section 6.3).
+struct ResponseContext {
+  bool head_request = false;       ///< the request's method was HEAD: no body
+  bool upgrade_requested = false;  ///< an allowed upgrade: 101 is an answer
+};
+
+/// Reads the responses of one connection, interim ones too, each of them a message: kHeadComplete
+/// and kMessageComplete. Use as RequestParser: begin() with the context of the oldest request that
+/// has no final response, after an interim response with the same one again. Every refusal is
+/// http_response: what cannot be framed cannot be paired with a request.
+class ResponseParser {
+ public:
+  /// Forgets the connection.
+  void reset();
+  /// Starts the next message; `arena` as in RequestParser::begin().
+  void begin(base::Arena& arena, const HeadLimits& limits, ResponseContext context);
+  /// As RequestParser::feed(). More than abi::kInterimResponsesMax interim responses in a row
+  /// refuse.
+  [[nodiscard]] Step feed(base::Bytes chunk);
+  /// The server has closed: kMessageComplete where the body went until then, kNeedMore between
+  /// messages, else kRefused (cut short).
+  [[nodiscard]] Step finish();
+
+  [[nodiscard]] const ResponseHead& head() const { return head_; }
+  [[nodiscard]] abi::Reason reason() const { return reason_; }
+  [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
+
+ private:
+  enum class State : std::uint8_t { kHead, kBody, kComplete, kRefused, kUpgraded };
+
+  Step feed_head(base::Bytes chunk);
+  Step feed_body(base::Bytes chunk);
+  Step finish_head(std::size_t consumed);
+  Step refuse(std::size_t consumed);
+  Step complete(std::size_t consumed);
+
+  HeadBuffer buffer_;
+  HeadScanner scanner_;
+  ChunkFramer chunks_;
+  LlhttpCheck llhttp_;
+  ResponseHead head_;
+  HeadLimits limits_;
+  ResponseContext context_;
+  std::uint64_t body_left_ = 0;
+  std::uint32_t interims_ = 0;
+  State state_ = State::kComplete;
+  abi::Reason reason_ = abi::Reason::kNone;
+};
+
+}  // namespace sluice::http
