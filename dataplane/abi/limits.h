@@ -92,6 +92,18 @@ inline constexpr std::size_t kOutOfOrderBytesMax = 256 * 1024;  // tcp_ooo_full,
 inline constexpr std::size_t kOutOfOrderRangesMax = 64;         // tcp_ooo_full
 inline constexpr std::size_t kRetainedBytesMax = 1024 * 1024;   // tcp_retain_full, per direction
 inline constexpr std::size_t kOverlapConflictsMax = 3;          // then the connection is blocked
+/// Packets of one direction that wait for a verdict; tcp_hold_full, and TCP sends them again.
+inline constexpr std::size_t kHeldPerDirectionMax = 256;
+/// Bytes behind a filled gap that one call works off; the filling segment waits meanwhile.
+inline constexpr std::size_t kInspectBytesPerCall = 64 * 1024;
+/// Segments below kSmallSegmentBytes in one request; tcp_small_segments blocks the connection.
+inline constexpr std::size_t kSmallSegmentsMax = 1000;
+inline constexpr std::size_t kSmallSegmentBytes = 16;
+/// How long a handshake is remembered behind its latest SYN or SYN-ACK; then midstream.
+inline constexpr std::uint64_t kHandshakeTimeoutNs = 10'000'000'000;
+/// How long a reset connection is still inspected, and one that both ends have finished.
+inline constexpr std::uint64_t kResetTimeoutNs = 60'000'000'000;
+inline constexpr std::uint64_t kClosedTimeoutNs = 5'000'000'000;
 
 // -- rules: regex -------------------------------------------------------------------------------
 /// Work of one PCRE2 match in its own units. Reached: rule_budget, the request fails closed.

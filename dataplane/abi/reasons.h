@@ -169,7 +169,8 @@
   X(kHttpCookie, "http_cookie", "a cookie in legacy syntax, by switch") \
   X(kHttpRange, "http_range", "a Range malformed or of too many ranges, by switch") \
   X(kHttpCredentials, "http_credentials", "credentials malformed, by switch") \
-  X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once")
+  X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once") \
+  X(kTcpHeldDup, "tcp_held_dup", "a copy of bytes that wait for a verdict")
 
 namespace sluice::abi {
 

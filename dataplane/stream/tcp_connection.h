@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/abi/limits.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/stream/byte_store.h"
+#include "dataplane/stream/handshake.h"
+#include "dataplane/stream/pools.h"
+#include "dataplane/stream/segment_sink.h"
+
+namespace sluice::stream {
+
+/// What one end has sent, as far as it passed here. Offsets of its stream, 0 behind its SYN.
+struct Half {
+  std::int64_t acknowledged = 0;  ///< by the other end; its FIN counts as one
+  std::int64_t forwarded = 0;     ///< all bytes below have left
+  std::int64_t received = 0;      ///< all bytes below are here, or were
+  std::int64_t inspected = 0;     ///< all bytes below were taken by the sink
+  std::int64_t allowed = 0;       ///< no verdict forbids the bytes below
+  std::int64_t skip_until = 0;    ///< bytes below need not be shown
+  std::int64_t window_edge = 0;   ///< the other end takes bytes below it
+  std::int64_t fin = -1;          ///< where its FIN lies, once it has passed or waits; -1: unknown
+  std::uint32_t isn = 0;
+  std::uint32_t timestamp = 0;     ///< the newest in order (RFC 7323 TS.Recent of the other end)
+  std::uint32_t window_bytes = 0;  ///< that this end offered last
+  std::uint32_t window_max = 0;    ///< that this end ever offered (RFC 5961 MAX.SND.WND)
+  std::uint32_t ranges = Pools::kNone;  ///< block that lists what left beyond a gap
+  std::uint32_t held_first = Pools::kNone, held_last = Pools::kNone;
+  ByteStore store;
+  std::uint16_t mss = 536;
+  std::uint16_t held_count = 0;
+  std::uint16_t small_segments = 0;
+  std::uint8_t window_scale = 0;
+  std::uint8_t conflicts = 0;
+  bool fin_forwarded = false;
+  bool end_told = false;
+  bool blocked = false;
+  bool reset = false;  ///< this end has sent a RST that the other may have taken
+};
+
+/// One TCP connection of a protected service, both directions: keeps its state equal to the
+/// endpoints', forwards nothing that makes uninspected bytes deliverable, and lets no byte have two
+/// values. Contract 1-3 of docs/architecture.md. It makes no verdicts and knows no HTTP. Memory
+/// beyond the object comes from Pools only while bytes are unacknowledged, missing or held.
+class Connection {
+ public:
+  /// Starts, or starts again after close(): the handshake is complete.
+  void open(const Handshake& handshake, base::Nanos now);
+
+  /// Judges one segment that is no part of a handshake, shows `sink` the bytes that it makes
+  /// contiguous (of both directions, by their `direction`), and says what becomes of it. Packets
+  /// held before may be released or discarded through `sink` by the same call, before the outcome:
+  /// they go first. Work: the segment, and at most abi::kInspectBytesPerCall of bytes that waited.
+  template <SegmentSink Sink>
+  Outcome on_segment(Pools& pools, Direction direction, Segment& segment, Sink& sink);
+
+  /// Works off bytes that wait behind a filled gap. True: more is waiting; call it again in the
+  /// next poll.
+  template <SegmentSink Sink>
+  bool poll(Pools& pools, bool enforce, Sink& sink);
+
+  /// The engine has decided later: bytes below `offset` may leave. Releases what that frees.
+  template <SegmentSink Sink>
+  void allow_until(Pools& pools, Direction direction, std::int64_t offset, bool enforce,
+                   Sink& sink);
+  /// Bytes at and beyond `offset` (at least what has been forwarded) never leave. Held packets
+  /// before it are released, the one across it trimmed, the rest discarded.
+  template <SegmentSink Sink>
+  void block_at(Pools& pools, Direction direction, std::int64_t offset, Sink& sink);
+  /// Gives all memory and all held packets back (discard). The object may be opened again.
+  template <SegmentSink Sink>
+  void close(Pools& pools, abi::Reason reason, Sink& sink);
+
+  [[nodiscard]] const Half& half(Direction direction) const {
+    return halves_[static_cast<unsigned>(direction)];
+  }
+  /// End of the highest byte that has left, beyond gaps too: above half().forwarded, bytes beyond
+  /// a gap are on their way.
+  [[nodiscard]] std::int64_t highest_forwarded(Pools& pools, Direction direction) const;
+  /// The sequence number of an offset.
+  [[nodiscard]] std::uint32_t sequence_of(Direction direction, std::int64_t offset) const {
+    return half(direction).isn + 1 + static_cast<std::uint32_t>(offset);
+  }
+  /// The sequence number that the receiver of `direction` expects next as far as we let bytes
+  /// through: end of the bytes forwarded, behind the FIN once it left. For crafted segments.
+  [[nodiscard]] std::uint32_t next_sequence(Direction direction) const {
+    const Half& sender = half(direction);
+    return sequence_of(direction, sender.forwarded + (fin_passed(sender) ? 1 : 0));
+  }
+  [[nodiscard]] bool timestamps() const { return timestamps_; }
+  [[nodiscard]] bool sack() const { return sack_; }
+
+  /// Small segments are counted per request (evasion TD9): a new one has begun.
+  void message_began(Direction direction) {
+    halves_[static_cast<unsigned>(direction)].small_segments = 0;
+  }
+
+  /// Both ends have finished, or one was reset: a new SYN may take the tuple over (evasions TS6,
+  /// TS7), and the connection need not be kept longer than abi::kClosedTimeoutNs. Until then it is
+  /// inspected like any other.
+  [[nodiscard]] bool closing() const;
+  /// Both FINs acknowledged: nothing can follow.
+  [[nodiscard]] bool finished() const;
+  /// The engine has reset both ends: a new SYN may take the tuple over.
+  void mark_reset() { halves_[0].reset = halves_[1].reset = true; }
+  /// A SYN was let through on this tuple: give segments to the handshake table first.
+  [[nodiscard]] bool reopening() const { return reopening_; }
+  void set_reopening() { reopening_ = true; }
+  [[nodiscard]] base::Nanos last_seen() const { return last_seen_; }
+
+  /// Whether an ICMP error that quotes a segment of `direction` with `sequence` is plausible: it
+  /// must lie among the bytes not yet acknowledged (RFC 5927, evasion V59).
+  [[nodiscard]] bool icmp_plausible(Pools& pools, Direction direction,
+                                    std::uint32_t sequence) const;
+
+ private:
+  struct Placed;
+  static bool fin_passed(const Half& sender) {
+    return sender.fin_forwarded && sender.forwarded == sender.fin;
+  }
+  Half& half(Direction direction) { return halves_[static_cast<unsigned>(direction)]; }
+
+  std::array<Half, 2> halves_;
+  base::Nanos last_seen_ = 0;
+  bool timestamps_ = false;
+  bool sack_ = false;
+  bool reopening_ = false;
+};
+
+}  // namespace sluice::stream
