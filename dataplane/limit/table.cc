@@ -69,9 +69,11 @@ Decision Table::charge(const Key& key, const Rate& rate, base::Nanos now) {
     Entry seen{};
     bool found = false;
     for (Entry& way : set.ways) {
-      // The two halves may be torn: every decision below is confirmed by a swap of both.
-      const Entry entry{__atomic_load_n(&way.tag, __ATOMIC_ACQUIRE),
-                        __atomic_load_n(&way.arrival_ns, __ATOMIC_ACQUIRE)};
+      // The halves may be torn: what is decided below is confirmed by a swap of both. The time is
+      // read first, so that an entry just put in cannot look live and a stranger's, which in the
+      // last way would read as a full set (found by tests/models/limit_table.pml).
+      const std::uint64_t arrival_ns = __atomic_load_n(&way.arrival_ns, __ATOMIC_ACQUIRE);
+      const Entry entry{__atomic_load_n(&way.tag, __ATOMIC_ACQUIRE), arrival_ns};
       if (entry.tag == key.tag) {
         place = &way;
         seen = entry;
