@@ -19,7 +19,7 @@ DATAPLANE = {
     "net": set(),
     "io": set(),
     "flow": {"net"},
-    "stream": {"net"},
+    "stream": {"net", "flow"},
     "http": set(),
     "limit": set(),
     "rules": {"http"},
