@@ -168,7 +168,7 @@ inline constexpr std::uint8_t kSeverityUnset = 255;
 struct Link {
   Place place;       ///< of the directive
   std::string text;  ///< of the directive, as written
-  /// True for SecAction: no targets, always matches.
+  /// True for SecAction: always matches. No targets otherwise: exclusions left none, never matches.
   bool unconditional = false;
   std::vector<Target> targets;
   Operator op;
