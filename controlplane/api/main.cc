@@ -18,7 +18,7 @@
 #include "controlplane/api/builder.h"
 #include "controlplane/api/handlers.h"
 #include "controlplane/api/http_server.h"
-#include "controlplane/api/notify.h"
+#include "dataplane/base/notify.h"
 #include "controlplane/api/settings.h"
 #include "controlplane/publish/file_io.h"
 #include "dataplane/base/clock.h"
@@ -94,7 +94,7 @@ base::Result<int> lock_instance(const std::string& run) {
 /// Steps the collector until a signal says stop.
 void run_until_stopped(publish::Publisher& publisher, telemetry::Collector& collector,
                        const sigset_t& signals) {
-  const std::uint64_t watchdog_ns = watchdog_interval_ns();
+  const std::uint64_t watchdog_ns = base::watchdog_interval_ns();
   base::Nanos next_tick = 0, next_watchdog = 0;
   for (;;) {
     const base::Nanos now = base::monotonic_now();
@@ -104,7 +104,7 @@ void run_until_stopped(publish::Publisher& publisher, telemetry::Collector& coll
       next_tick = now + base::kNanosPerSecond;
     }
     if (watchdog_ns != 0 && now >= next_watchdog) {
-      notify_systemd("WATCHDOG=1");
+      base::notify_systemd("WATCHDOG=1");
       next_watchdog = now + watchdog_ns;
     }
     const timespec wait{0, carried > 1000 ? 0 : 10'000'000};
@@ -172,11 +172,11 @@ int run(const Options& options) {
   }
   collector.audit("daemon.start", "done", std::string("version ") + SLUICE_VERSION,
                   actor_text(::getpid()), publisher.live());
-  notify_systemd("READY=1");
+  base::notify_systemd("READY=1");
   std::fprintf(stderr, "sluiced %s: instance %s, control on %s\n", SLUICE_VERSION,
                options.instance.c_str(), paths.socket().c_str());
   run_until_stopped(publisher, collector, signals);
-  notify_systemd("STOPPING=1");
+  base::notify_systemd("STOPPING=1");
   control.stop();
   metrics.stop();
   collector.audit("daemon.stop", "done", "", actor_text(::getpid()), publisher.live());

@@ -91,18 +91,19 @@ base::Result<EalInfo> start_eal(const EalSettings& settings) {
   }
 
   std::vector<std::string> words = {settings.program,
-                                    "--in-memory",
                                     "--no-telemetry",
                                     "--file-prefix=" + settings.file_prefix,
                                     "--lcores=" + lcore_map(settings),
                                     "--main-lcore=0",
                                     "--log-level=warning"};
+  words.insert(words.end(), {"-m", std::to_string(settings.memory_mb)});
   if (info.huge_pages) {
-    words.push_back("-m");
-    words.push_back(std::to_string(settings.memory_mb));
+    words.push_back("--in-memory");
   } else {
-    words.insert(words.end(), {"--no-huge", "-m", std::to_string(settings.memory_mb)});
+    // --no-huge implies legacy memory, which --in-memory refuses; no file is shared either way.
+    words.insert(words.end(), {"--no-huge", "--no-shconf", "--iova-mode=va"});
   }
+  ::setenv("RUNTIME_DIRECTORY", settings.runtime_folder.c_str(), 1);
   if (settings.pci.empty()) words.push_back("--no-pci");
   for (const std::string& device : settings.pci) words.insert(words.end(), {"-a", device});
 

@@ -16,6 +16,7 @@ enum class HugePages { kAuto, kOn, kOff };
 struct EalSettings {
   std::string program;           ///< argv[0]
   std::string file_prefix;       ///< one per instance
+  std::string runtime_folder;    ///< the EAL makes dpdk/<file_prefix> there
   unsigned main_core = 0;        ///< CPU of the main thread
   std::vector<unsigned> cores;   ///< CPU of each worker; worker i runs on lcore i + 1
   std::vector<std::string> pci;  ///< PCI devices that may be taken, with their devargs

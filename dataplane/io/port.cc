@@ -153,12 +153,27 @@ std::uint32_t buffer_bytes(std::uint32_t mtu) {
 
 base::Result<rte_mempool*> make_pool(const char* name, std::uint32_t count, std::uint32_t mtu,
                                      int socket) {
-  rte_mempool* pool = rte_pktmbuf_pool_create(
-      name, count, kPoolCache, 0, static_cast<std::uint16_t>(buffer_bytes(mtu)), socket);
-  if (pool == nullptr) {
-    return base::Error{std::string("no memory for ") + std::to_string(count) +
-                       " packet buffers: lower memory.pool_mb, or reserve more huge pages"};
+  // With ordinary pages a pool would put one buffer on each 4 KiB page, for DMA that cannot happen
+  // there.
+  const unsigned flags = rte_eal_has_hugepages() != 0 ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  const auto room = static_cast<std::uint16_t>(buffer_bytes(mtu));
+  rte_mempool* pool = rte_mempool_create_empty(name, count, sizeof(rte_mbuf) + room, kPoolCache,
+                                               sizeof(rte_pktmbuf_pool_private), socket, flags);
+  if (pool != nullptr) {
+    rte_pktmbuf_pool_private layout{};
+    layout.mbuf_data_room_size = room;
+    rte_pktmbuf_pool_init(pool, &layout);
+    if (rte_mempool_populate_default(pool) < 0) {
+      rte_mempool_free(pool);
+      pool = nullptr;
+    }
   }
+  if (pool == nullptr) {
+    return base::Error{std::string("no memory for ") + std::to_string(count) + " packet buffers (" +
+                       rte_strerror(rte_errno) +
+                       "): lower memory.pool_mb, or reserve more huge pages"};
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
   return pool;
 }
 

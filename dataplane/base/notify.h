@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sluice::api {
+namespace sluice::base {
 
 /// Tells systemd (sd_notify(3)): "READY=1", "WATCHDOG=1", "STOPPING=1". Does nothing without
 /// NOTIFY_SOCKET.
@@ -14,4 +14,4 @@ void notify_systemd(std::string_view state);
 /// Half of WATCHDOG_USEC in ns; 0: no watchdog.
 std::uint64_t watchdog_interval_ns();
 
-}  // namespace sluice::api
+}  // namespace sluice::base

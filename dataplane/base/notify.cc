@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
-#include "controlplane/api/notify.h"
+#include "dataplane/base/notify.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace sluice::api {
+namespace sluice::base {
 
 void notify_systemd(std::string_view state) {
   const char* socket_path = std::getenv("NOTIFY_SOCKET");
@@ -36,4 +36,4 @@ std::uint64_t watchdog_interval_ns() {
   return text == nullptr ? 0 : std::strtoull(text, nullptr, 10) * 1000 / 2;
 }
 
-}  // namespace sluice::api
+}  // namespace sluice::base

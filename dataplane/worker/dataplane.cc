@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/worker/dataplane.h"
+
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/clock.h"
+#include "dataplane/base/notify.h"
+#include "dataplane/config/settings.h"
+#include "dataplane/io/eal.h"
+#include "dataplane/worker/generations.h"
+#include "dataplane/worker/links.h"
+#include "dataplane/worker/shared_segments.h"
+#include "dataplane/worker/supervise.h"
+#include "dataplane/worker/worker.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr base::Nanos kMirrorInterval = 100 * base::kNanosPerMilli;
+/// No poll for this long: other workers stop steering to it.
+constexpr base::Nanos kStalledAfter = base::kNanosPerSecond;
+/// No poll for this long: the process ends itself, so that a supervisor starts it again.
+constexpr base::Nanos kHopelessAfter = 10 * base::kNanosPerSecond;
+constexpr long kTickNs = 1'000'000;
+
+int run_worker(void* worker) {
+  static_cast<Worker*>(worker)->run();
+  return 0;
+}
+
+/// The whole of one running dataplane; built step by step, taken down in reverse.
+class Process {
+ public:
+  explicit Process(const Options& options) : options_(options) {}
+
+  int run() {
+    auto settings = config::load_settings(options_.config, options_.instance);
+    if (!settings.ok()) return fail(settings.error().message, kExitConfiguration);
+    settings_ = std::move(settings).value();
+    block_signals();
+    if (auto ready = prepare(); !ready.ok()) return fail(ready.error().message, kExitFailed);
+    base::Status started = links_->start();
+    if (started.ok()) start_workers();
+    if (started.ok()) started = segments_->announce_running();
+    if (started.ok()) {
+      print_start();
+      base::notify_systemd("READY=1");
+      watch();
+      base::notify_systemd("STOPPING=1");
+    }
+    stop();
+    return started.ok() ? kExitDone : fail(started.error().message, kExitFailed);
+  }
+
+ private:
+  void block_signals() {
+    sigemptyset(&signals_);
+    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&signals_, signal);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+
+  base::Status prepare() {
+    if (auto made = make_folders(settings_.paths.run); !made.ok()) return made;
+    auto lock = lock_pid_file(settings_.paths.run + "/dataplane.pid");
+    if (!lock.ok()) return lock.error();
+    auto eal = io::start_eal(eal_settings());
+    if (!eal.ok()) return eal.error();
+    if (!eal.value().note.empty()) fail(eal.value().note, 0);
+    huge_pages_ = eal.value().huge_pages;
+    auto links = Links::open(settings_);
+    if (!links.ok()) return links.error();
+    links_ = std::move(links).value();
+    auto segments = SharedSegments::create(settings_);
+    if (!segments.ok()) return segments.error();
+    segments_ = std::move(segments).value();
+    segments_->dataplane().tsc_hz = rte_get_tsc_hz();
+    generations_.emplace(shared_, segments_->control(), segments_->dataplane(),
+                         settings_.paths.state, settings_.cores.size());
+    generations_->open();
+    return base::ok_status();
+  }
+
+  io::EalSettings eal_settings() const {
+    io::EalSettings eal;
+    eal.program = "sluice-dataplane";
+    eal.file_prefix = "sluice-" + options_.instance;
+    eal.runtime_folder = settings_.paths.run;
+    eal.main_core = settings_.main_core;
+    eal.cores = settings_.cores;
+    eal.memory_mb = eal_memory_mb(settings_);
+    for (const config::Link& link : settings_.links) {
+      for (const std::string* device : {&link.outside, &link.inside}) {
+        if (io::is_pci_address(*device)) eal.pci.push_back(*device);
+      }
+    }
+    switch (settings_.huge_pages) {
+      case config::HugePageUse::kAuto:
+        eal.huge_pages = io::HugePages::kAuto;
+        break;
+      case config::HugePageUse::kOn:
+        eal.huge_pages = io::HugePages::kOn;
+        break;
+      case config::HugePageUse::kOff:
+        eal.huge_pages = io::HugePages::kOff;
+        break;
+    }
+    return eal;
+  }
+
+  void start_workers() {
+    for (std::size_t i = 0; i < settings_.cores.size(); ++i) {
+      views_.push_back(links_->view(static_cast<std::uint16_t>(i)));
+    }
+    for (std::size_t i = 0; i < settings_.cores.size(); ++i) {
+      WorkerSetup setup;
+      setup.index = static_cast<std::uint16_t>(i);
+      setup.worker_count = static_cast<std::uint16_t>(settings_.cores.size());
+      setup.links = views_[i];
+      setup.idle = settings_.idle;
+      setup.shared = &shared_;
+      setup.counters = &segments_->counters(i);
+      workers_.push_back(std::make_unique<Worker>(setup));
+    }
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      rte_eal_remote_launch(run_worker, workers_[i].get(), static_cast<unsigned>(i + 1));
+    }
+  }
+
+  void print_start() const {
+    std::fprintf(stderr,
+                 "sluice-dataplane %s (%s): instance %s, %zu workers, %zu links, %s\n"
+                 "  packet buffers: %u of %u bytes, %.1f MiB\n",
+                 SLUICE_VERSION, SLUICE_COMMIT, options_.instance.c_str(), workers_.size(),
+                 settings_.links.size(), huge_pages_ ? "huge pages" : "ordinary pages",
+                 links_->buffers(), links_->buffer_bytes(),
+                 static_cast<double>(links_->buffers()) * links_->buffer_bytes() / (1 << 20));
+  }
+
+  /// The main thread: announcements, switches, link state, health.
+  void watch() {
+    const std::uint64_t watchdog_ns = base::watchdog_interval_ns();
+    base::Nanos next_mirror = 0, next_watchdog = 0;
+    for (;;) {
+      const base::Nanos now = base::monotonic_now();
+      segments_->dataplane().heartbeat_ns.store(now, std::memory_order_relaxed);
+      generations_->tick();
+      const bool healthy = check_workers(now);
+      if (now >= next_mirror) {
+        links_->mirror(segments_->dataplane());
+        next_mirror = now + kMirrorInterval;
+      }
+      if (watchdog_ns != 0 && healthy && now >= next_watchdog) {
+        base::notify_systemd("WATCHDOG=1");
+        next_watchdog = now + watchdog_ns;
+      }
+      const timespec wait{0, kTickNs};
+      if (::sigtimedwait(&signals_, nullptr, &wait) > 0) return;
+    }
+  }
+
+  /// Marks workers that do not poll. False: at least one is stalled.
+  bool check_workers(base::Nanos now) {
+    bool healthy = true;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      const base::Nanos last = segments_->counters(i).heartbeat_ns.get();
+      if (last == 0 || last > now) continue;
+      const bool stalled = now - last > kStalledAfter;
+      shared_.workers[i].stalled.store(stalled, std::memory_order_relaxed);
+      healthy = healthy && !stalled;
+      if (now - last > kHopelessAfter) {
+        fail("worker " + std::to_string(i) + " has not polled for 10 s: ending", 0);
+        std::abort();
+      }
+    }
+    return healthy;
+  }
+
+  void stop() {
+    segments_->mark_stopping();
+    shared_.stop.store(true, std::memory_order_relaxed);
+    rte_eal_mp_wait_lcore();
+    links_->close();
+    io::stop_eal();
+  }
+
+  Options options_;
+  config::Settings settings_;
+  sigset_t signals_ = {};
+  bool huge_pages_ = false;
+  SharedState shared_;
+  std::optional<SharedSegments> segments_;
+  std::optional<Links> links_;
+  std::optional<Generations> generations_;
+  std::vector<std::vector<WorkerLink>> views_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace
+
+int run_dataplane(const Options& options) {
+  const auto process = std::make_unique<Process>(options);
+  return process->run();
+}
+
+}  // namespace sluice::worker

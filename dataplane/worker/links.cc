@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/worker/links.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::worker {
+namespace {
+
+/// What a buffer takes in the pool beside its data: mbuf, mempool header, alignment.
+constexpr std::uint32_t kBufferOverheadBytes = sizeof(rte_mbuf) + 64;
+/// Drivers' rings, ethdev data and malloc's own bookkeeping.
+constexpr std::size_t kEalExtraMb = 32;
+/// Frames under way in one worker: caches, transmit buffers, a burst.
+constexpr std::uint64_t kBuffersPerWorker = 2048;
+constexpr std::uint64_t kBuffersPerQueue = 2048;  // both rings of a queue pair
+
+std::uint32_t largest_mtu(const config::Settings& settings) {
+  std::uint32_t mtu = 0;
+  for (const config::Link& link : settings.links) mtu = std::max(mtu, link.mtu);
+  return mtu;
+}
+
+constexpr const char* kSideNames[2] = {"outside", "inside"};
+
+}  // namespace
+
+std::size_t eal_memory_mb(const config::Settings& settings) {
+  return settings.pool_mb + kEalExtraMb + settings.cores.size() * 2;
+}
+
+base::Status Links::make_buffers(const config::Settings& settings) {
+  const std::uint32_t mtu = largest_mtu(settings);
+  buffer_bytes_ = io::buffer_bytes(mtu) + kBufferOverheadBytes;
+  const std::uint64_t count = (settings.pool_mb << 20) / buffer_bytes_;
+  const std::uint64_t workers = settings.cores.size();
+  const std::uint64_t needed =
+      workers * (kBuffersPerWorker + settings.links.size() * 2 * kBuffersPerQueue);
+  if (count < needed) {
+    return base::Error{"memory.pool_mb: " + std::to_string(settings.pool_mb) + " holds " +
+                       std::to_string(count) + " buffers of " + std::to_string(buffer_bytes_) +
+                       " bytes, the queues of these links and workers need " +
+                       std::to_string(needed) + ": set at least " +
+                       std::to_string(((needed * buffer_bytes_) >> 20) + 1)};
+  }
+  buffers_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX / 2));
+  auto pool = io::make_pool("frames", buffers_, mtu, SOCKET_ID_ANY);
+  if (!pool.ok()) return pool.error();
+  pool_ = pool.value();
+  return base::ok_status();
+}
+
+base::Result<Links> Links::open(const config::Settings& settings) {
+  Links links;
+  if (auto made = links.make_buffers(settings); !made.ok()) return made.error();
+  std::string errors;
+  for (const config::Link& from : settings.links) {
+    OneLink link;
+    link.bypass_on_failure = from.on_failure == config::OnFailure::kBypass;
+    for (std::size_t side = 0; side < 2; ++side) {
+      io::PortSettings port;
+      port.label = "link " + from.name + ", " + kSideNames[side];
+      port.device = side == 0 ? from.outside : from.inside;
+      port.mtu = from.mtu;
+      port.queues = static_cast<std::uint16_t>(settings.cores.size());
+      auto opened = io::open_port(port, links.pool_);
+      if (opened.ok()) {
+        link.ports[side] = opened.value();
+      } else {
+        errors += (errors.empty() ? "" : "\n") + opened.error().message;
+      }
+    }
+    links.links_.push_back(link);
+  }
+  if (!errors.empty()) return base::Error{errors};
+  return links;
+}
+
+base::Status Links::start() {
+  for (const OneLink& link : links_) {
+    for (const io::Port& port : link.ports) {
+      if (auto started = io::start_port(port); !started.ok()) return started;
+    }
+  }
+  return base::ok_status();
+}
+
+void Links::close() {
+  for (const OneLink& link : links_) {
+    for (const io::Port& port : link.ports) io::close_port(port);
+  }
+}
+
+std::vector<WorkerLink> Links::view(std::uint16_t index) const {
+  std::vector<WorkerLink> view;
+  for (const OneLink& link : links_) {
+    WorkerLink& into = view.emplace_back();
+    into.bypass_on_failure = link.bypass_on_failure;
+    for (std::size_t side = 0; side < 2; ++side) {
+      into.sides[side] = {link.ports[side].id, index < link.ports[side].rx_queues};
+    }
+  }
+  return view;
+}
+
+void Links::mirror(abi::DataplaneSegment& segment) {
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    OneLink& link = links_[i];
+    std::array<io::LinkState, 2> states;
+    for (std::size_t side = 0; side < 2; ++side) {
+      states[side] = io::link_state(link.ports[side]);
+      segment.links[i].up[side].store(states[side].up ? 1 : 0, std::memory_order_relaxed);
+      segment.links[i].speed_mbps[side].store(states[side].speed_mbps, std::memory_order_relaxed);
+    }
+    for (std::size_t side = 0; side < 2; ++side) {
+      const std::size_t other = 1 - side;
+      const std::uint16_t other_id = link.ports[other].id;
+      if (link.forced_down[side]) continue;  // its state is our doing and says nothing
+      if (states[side].up && link.forced_down[other]) {
+        (void)rte_eth_dev_set_link_up(other_id);
+        link.forced_down[other] = false;
+      } else if (!states[side].up && states[other].up && !link.cannot_force[other]) {
+        link.forced_down[other] = rte_eth_dev_set_link_down(other_id) == 0;
+        link.cannot_force[other] = !link.forced_down[other];
+      }
+    }
+  }
+}
+
+}  // namespace sluice::worker
