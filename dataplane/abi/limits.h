@@ -115,4 +115,20 @@ inline constexpr std::size_t kRegexGroupsMax = 64;           // groups beyond ar
 inline constexpr std::uint32_t kSqliTokensMax = 4096;  // beyond bytes / 2, a request; rule_budget
 inline constexpr std::size_t kVerifyBytesMax = 256 * 1024;  // digits tried by verify*; rule_budget
 
+// -- rules: transactions ------------------------------------------------------------------------
+/// Arguments, headers, cookies, files and scalars of one transaction; beyond: http_args.
+inline constexpr std::size_t kValuesMax = 8192;
+/// Bytes of one transaction: values, decoded bodies, matches. Typical: 16 KiB; transaction_memory.
+inline constexpr std::size_t kTransactionBytesMax = 2u << 20;
+/// Request body bytes kept and judged whole where the rules name no SecRequestBodyLimit.
+inline constexpr std::size_t kBodyBytesKept = 256 * 1024;
+/// Steps of one transaction (a rule and a value, a byte scanned counts 1/64); rule_budget.
+inline constexpr std::uint64_t kRuleStepsMax = 200'000;
+inline constexpr std::size_t kRuleMatchesMax = 512;        // reported matches; the rest is counted
+inline constexpr std::size_t kMatchedVarsMax = 1024;       // MATCHED_VARS members of one rule
+inline constexpr std::size_t kMatchValueBytesMax = 512;    // value kept of a match
+inline constexpr std::size_t kExpandedBytesMax = 8192;     // one text with its macros; cut
+inline constexpr std::size_t kTxVariablesMax = 4096;       // members of TX; transaction_memory
+inline constexpr std::size_t kRuleRemovalsMax = 256;       // ctl:ruleRemove* of one request
+
 }  // namespace sluice::abi

@@ -23,6 +23,8 @@ struct ResponseHead;
 namespace sluice::rules {
 
 class WorkerState;
+struct TransactionState;
+struct WorkerScratch;
 
 /// What rules may know of a request beside its bytes.
 struct TransactionInfo {
@@ -107,9 +109,7 @@ class Transaction {
   [[nodiscard]] std::string_view tx(std::string_view key) const;
 
  private:
-  friend class WorkerState;
-  struct State;
-  State* state_ = nullptr;
+  TransactionState* state_ = nullptr;
 };
 
 /// What one worker needs to judge whatever the ruleset: pools for transactions, scratch for
@@ -138,8 +138,7 @@ class WorkerState {
  private:
   friend class Transaction;
   WorkerState() = default;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<WorkerScratch> scratch_;
 };
 
 }  // namespace sluice::rules

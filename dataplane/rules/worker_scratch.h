@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <memory>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/hash.h"
+#include "dataplane/rules/memory_pool.h"
+#include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/transaction.h"
+
+namespace sluice::rules {
+
+/// The inside of a WorkerState: one worker's memory for judging.
+struct WorkerScratch {
+  WorkerScratch(std::span<std::uint8_t> pool_memory, std::span<std::uint8_t> arena_memory,
+                RegexContext context)
+      : pool(pool_memory), arena(arena_memory), regex(std::move(context)) {}
+  ~WorkerScratch();
+
+  std::uint32_t index = 0;
+  MemoryPool pool;
+  base::Arena arena;  ///< reset at the end of each call of a Transaction
+  RegexContext regex;
+  base::HashKey key{};
+  WorkerState::Counts counts;
+  std::span<std::uint8_t> mapped;  ///< pool and arena, to be unmapped
+};
+
+}  // namespace sluice::rules

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <sys/mman.h>
+
+#include <new>
+#include <utility>
+
+#include "dataplane/rules/worker_scratch.h"
+
+namespace sluice::rules {
+
+WorkerScratch::~WorkerScratch() { munmap(mapped.data(), mapped.size()); }
+
+base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& options) {
+  auto context = RegexContext::create();
+  if (!context.ok()) return context.error();
+  const std::size_t bytes = options.transaction_bytes + options.scratch_bytes;
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return base::Error{"no memory for the rules of a worker"};
+  const std::span<std::uint8_t> mapped{static_cast<std::uint8_t*>(memory), bytes};
+  std::unique_ptr<WorkerState> state(new (std::nothrow) WorkerState);
+  if (state != nullptr) {
+    state->scratch_.reset(new (std::nothrow) WorkerScratch(
+        mapped.first(options.transaction_bytes), mapped.subspan(options.transaction_bytes),
+        std::move(context).value()));
+  }
+  if (state == nullptr || state->scratch_ == nullptr) {
+    munmap(memory, bytes);
+    return base::Error{"no memory for the rules of a worker"};
+  }
+  state->scratch_->mapped = mapped;
+  state->scratch_->index = options.index;
+  if (options.hash_seed != 0) {
+    base::seeded_hash_key(state->scratch_->key, options.hash_seed);
+  } else {
+    base::random_hash_key(state->scratch_->key);
+  }
+  return state;
+}
+
+WorkerState::~WorkerState() = default;
+
+const WorkerState::Counts& WorkerState::counts() const { return scratch_->counts; }
+std::size_t WorkerState::pool_bytes_used() const { return scratch_->pool.bytes_in_use(); }
+
+}  // namespace sluice::rules
