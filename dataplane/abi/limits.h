@@ -124,11 +124,11 @@ inline constexpr std::size_t kTransactionBytesMax = 2u << 20;
 inline constexpr std::size_t kBodyBytesKept = 256 * 1024;
 /// Steps of one transaction (a rule and a value, a byte scanned counts 1/64); rule_budget.
 inline constexpr std::uint64_t kRuleStepsMax = 200'000;
-inline constexpr std::size_t kRuleMatchesMax = 512;        // reported matches; the rest is counted
-inline constexpr std::size_t kMatchedVarsMax = 1024;       // MATCHED_VARS members of one rule
-inline constexpr std::size_t kMatchValueBytesMax = 512;    // value kept of a match
-inline constexpr std::size_t kExpandedBytesMax = 8192;     // one text with its macros; cut
-inline constexpr std::size_t kTxVariablesMax = 4096;       // members of TX; transaction_memory
-inline constexpr std::size_t kRuleRemovalsMax = 256;       // ctl:ruleRemove* of one request
+inline constexpr std::size_t kRuleMatchesMax = 512;      // reported matches; the rest is counted
+inline constexpr std::size_t kMatchedVarsMax = 1024;     // MATCHED_VARS members of one rule
+inline constexpr std::size_t kMatchValueBytesMax = 512;  // value kept of a match
+inline constexpr std::size_t kExpandedBytesMax = 8192;   // one text with its macros; cut
+inline constexpr std::size_t kTxVariablesMax = 4096;     // members of TX; transaction_memory
+inline constexpr std::size_t kRuleRemovalsMax = 256;     // ctl:ruleRemove* of one request
 
 }  // namespace sluice::abi

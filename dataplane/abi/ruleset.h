@@ -35,13 +35,12 @@ struct TextPart {
 
 enum class Selector : std::uint8_t { kAll = 0, kKey = 1, kRegex = 2 };
 
-/// What a target leaves out: a key or a pattern of keys.
+/// Members of the same variable that a target leaves out: a key or a pattern of keys.
 struct RuleExclusion {
-  StringRef key;           ///< kKey: the key; kRegex: the pattern's text
-  std::uint32_t regex;     ///< index into `regexes`, kNone32 unless kRegex
-  std::uint16_t variable;  ///< a VariableId; kNone16: every collection
+  StringRef key;        ///< kKey: the key, compared without case
+  std::uint32_t regex;  ///< kRegex: index into `regexes`, else kNone32
   Selector selector;
-  std::uint8_t exact_case;  ///< compare the key with its case (update exclusions of v3)
+  std::uint8_t reserved[3];
 };
 
 /// One target of a rule.
@@ -61,23 +60,31 @@ struct RuleTarget {
 struct TransformNode {
   std::uint16_t parent;
   std::uint8_t transform;  ///< a TransformId
-  std::uint8_t reserved;
+  /// 1: lowercase, and what comes behind it commutes with it: scans, which ignore case for every
+  /// pattern behind it, take the parent's value.
+  std::uint8_t is_transparent;
 };
 inline constexpr std::uint32_t kTransformNodesMax = 256;
 
 /// One action of a rule, in the order of execution.
 struct RuleAction {
-  std::uint8_t action;     ///< an ActionId (abi/actions.h)
-  std::uint8_t operation;  ///< setvar: SetOperation; ctl: CtlId
-  std::uint16_t variable;  ///< setvar, expirevar, initcol: collection
-  std::uint16_t slot;      ///< setvar on TX with a known key: its slot
-  std::uint16_t reserved;
-  std::int64_t number;  ///< setvar by a known number; skip; status; first id of ctl
-  std::int64_t last;    ///< last id of a range of ids
-  RuleText key;         ///< setvar: name of the variable
-  RuleText value;       ///< setvar: its value; ctl: the tag or target; redirect: the address
-  StringRef target;     ///< ctl:ruleRemoveTarget*: the target's text
+  std::uint8_t action;     ///< an ActionId: setvar, expirevar, initcol or ctl
+  std::uint8_t operation;  ///< setvar: SetOperation; ctl: ControlId
+  std::uint16_t variable;  ///< a VariableId: setvar, expirevar, initcol: collection; ctl: target
+  std::uint16_t slot;      ///< setvar on TX with a known key: its slot, else kNone16
+  Selector selector;       ///< ctl: of the target
+  std::uint8_t known;      ///< setvar: kAction* bits
+  std::int64_t number;     ///< setvar; ctl: first id, or a mode, switch, processor or number
+  std::int64_t last;       ///< ctl: last id of a range
+  RuleText key;            ///< setvar: name of the variable; initcol: key
+  RuleText value;          ///< setvar: its value; expirevar: seconds; ctl: tag or message
+  StringRef target_key;    ///< ctl: key of the target, or its pattern's text
+  std::uint32_t regex;     ///< ctl: target pattern, else kNone32
+  std::uint32_t reserved;
 };
+
+inline constexpr std::uint8_t kActionNumberKnown = 1;  ///< `number` is what is added or subtracted
+inline constexpr std::uint8_t kActionScores = 2;       ///< adds to an anomaly score: reported
 
 enum class SetOperation : std::uint8_t { kAssign = 0, kAdd = 1, kSubtract = 2, kDelete = 3 };
 
@@ -94,13 +101,12 @@ inline constexpr std::uint32_t kRuleNolog = 1u << 8;  ///< not reported
 /// Every target is scanned and the operator only matches what the scan finds: without a candidate
 /// the rule does not match.
 inline constexpr std::uint32_t kRuleScanned = 1u << 9;
-inline constexpr std::uint32_t kRuleMarker = 1u << 10;  ///< a SecMarker
-inline constexpr std::uint32_t kRuleRedirect = 1u << 11;
-inline constexpr std::uint32_t kRuleUnfinished = 1u << 12;  ///< a chain without its last link
+inline constexpr std::uint32_t kRuleRedirect = 1u << 10;
+inline constexpr std::uint32_t kRuleUnfinished = 1u << 11;  ///< a chain without its last link
 
 enum class AllowScope : std::uint8_t { kAll = 0, kPhase = 1, kRequest = 2 };
 
-/// One SecRule, SecAction, SecMarker or chain link.
+/// One SecRule, SecAction or chain link.
 struct Rule {
   std::uint32_t id;          ///< of the chain's first rule; 0 for markers
   std::uint32_t flags;       ///< kRule*
@@ -119,9 +125,8 @@ struct Rule {
   std::uint32_t first_tag, tag_count;      ///< RuleTexts in `tags`
   std::uint32_t next_link;                 ///< the next rule of the chain, kNone32 at its end
   std::uint32_t starter;                   ///< index of the chain's first rule
-  std::uint32_t marker;                    ///< markers and skipAfter: number of the name
-  std::uint32_t skip_count;                ///< `skip`
-  std::uint32_t source;                    ///< index of its text in the sources section's list
+  std::uint32_t jump;    ///< skip, skipAfter: position in the phase to go on at, kNone32: none
+  std::uint32_t source;  ///< index of its text in the sources section's list
   RuleText message, logdata, redirect;
   StringRef version, revision;
 };
@@ -182,16 +187,10 @@ struct ScanSet {
 
 /// Which set the values of one variable (and, for some, one key) are scanned with.
 struct ScanZone {
-  std::uint16_t zone;  ///< rules::ZoneId
+  std::uint16_t zone;  ///< VariableId * 2, + 1 for the names of its members
   std::uint16_t reserved;
   std::uint32_t set;
   StringRef key;  ///< lower case; empty: every other key
-};
-
-/// A place to go on at: markers of one phase.
-struct MarkerPlace {
-  std::uint32_t marker;  ///< number of the name
-  std::uint32_t index;   ///< into the phase's rules
 };
 
 struct TxSlot {
@@ -222,10 +221,10 @@ struct RulesetSettings {
 struct RulesetHeader {
   std::uint32_t version;
   std::uint32_t check_count;
+  std::uint64_t variables[4];  ///< bit per VariableId: some rule reads it
   RulesetSettings settings;
-  Span32 rules;                 ///< Rule
-  Span32 phases[kPhaseCount];   ///< uint32_t: indices of starters, actions and markers in order
-  Span32 markers[kPhaseCount];  ///< MarkerPlace by index
+  Span32 rules;                ///< Rule
+  Span32 phases[kPhaseCount];  ///< uint32_t: indices of chain starters in order
   Span32 targets, exclusions, actions, texts, tags;
   Span32 nodes;  ///< TransformNode; [0] is the value itself
   Span32 regexes, phrase_sets, phrases, ip_sets;

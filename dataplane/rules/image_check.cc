@@ -59,8 +59,7 @@ namespace {
 /// goes on over checked arrays only.
 class ProgramChecker {
  public:
-  ProgramChecker(base::Bytes image, const ImageLayout& layout)
-      : image_(image), layout_(layout) {}
+  ProgramChecker(base::Bytes image, const ImageLayout& layout) : image_(image), layout_(layout) {}
 
   ImageError run() {
     const abi::Section& section = *layout_.rules;
@@ -157,7 +156,6 @@ class ProgramChecker {
   void check_exclusion(const abi::RuleExclusion& exclusion) {
     text(exclusion.key);
     require(exclusion.selector <= abi::Selector::kRegex);
-    require(exclusion.variable == abi::kNone16 || exclusion.variable < abi::kVariableCount);
     require(exclusion.selector == abi::Selector::kRegex
                 ? exclusion.regex < regexes_.size()
                 : index_or_none(exclusion.regex, regexes_.size()));
@@ -178,13 +176,16 @@ class ProgramChecker {
     require(slot_or_none(action.slot, slots_.size()));
     rule_text(action.key);
     rule_text(action.value);
-    text(action.target);
+    text(action.target_key);
+    require(index_or_none(action.regex, regexes_.size()));
+    require(action.selector <= abi::Selector::kRegex);
+    require(action.selector != abi::Selector::kRegex || action.regex < regexes_.size());
     const auto id = static_cast<abi::ActionId>(action.action);
     if (id == abi::ActionId::kCtl) require(action.operation < abi::kControlCount);
     if (id == abi::ActionId::kSetVar) {
       require(action.operation <= static_cast<std::uint8_t>(abi::SetOperation::kDelete));
-      require(action.variable < abi::kVariableCount);
     }
+    require(id == abi::ActionId::kCtl || action.variable < abi::kVariableCount);
   }
 
   void check_rules() {
@@ -304,9 +305,6 @@ class ProgramChecker {
     for (std::uint32_t phase = 0; phase < abi::kPhaseCount; ++phase) {
       const auto list = take<std::uint32_t>(header_->phases[phase]);
       for (const std::uint32_t index : list) require(index < rules_.size());
-      for (const abi::MarkerPlace& place : take<abi::MarkerPlace>(header_->markers[phase])) {
-        require(place.index < list.size());
-      }
     }
   }
 

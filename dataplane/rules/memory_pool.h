@@ -12,8 +12,8 @@
 
 namespace sluice::rules {
 
-/// Blocks of five sizes cut out of one region of memory: the memory of all transactions of a worker.
-/// A free block goes into the list of its size and stays of that size.
+/// Blocks of five sizes cut out of one region of memory: the memory of all transactions of a
+/// worker. A free block goes into the list of its size and stays of that size.
 class MemoryPool {
  public:
   static constexpr std::size_t kClasses = 5;

@@ -120,7 +120,7 @@ class WorkerState {
   struct Options {
     std::uint32_t index = 0;                    ///< of the worker, 0..kWorkersMax - 1
     std::size_t transaction_bytes = 64u << 20;  ///< pool of all transactions in flight
-    std::size_t scratch_bytes = 8u << 20;       ///< transformed values of one phase
+    std::size_t scratch_bytes = 16u << 20;      ///< transformed values of one phase
     std::uint64_t hash_seed = 0;                ///< 0: from the kernel
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);

@@ -14,8 +14,8 @@
 
 namespace sluice::rules {
 
-using base::Bytes;
 using abi::VariableId;
+using base::Bytes;
 
 inline constexpr std::uint16_t kNoValue = 0xffff;
 
@@ -45,8 +45,8 @@ struct Item {
   [[nodiscard]] bool exists() const { return code != kNoValue; }
 };
 
-/// All values of one transaction, in lists by variable. The names of a collection are not kept apart:
-/// ARGS_NAMES are the names of ARGS.
+/// All values of one transaction, in lists by variable. The names of a collection are not kept
+/// apart: ARGS_NAMES are the names of ARGS.
 class ValueTable {
  public:
   void begin() {

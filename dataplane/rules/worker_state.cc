@@ -16,8 +16,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   auto context = RegexContext::create();
   if (!context.ok()) return context.error();
   const std::size_t bytes = options.transaction_bytes + options.scratch_bytes;
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return base::Error{"no memory for the rules of a worker"};
   const std::span<std::uint8_t> mapped{static_cast<std::uint8_t*>(memory), bytes};
   std::unique_ptr<WorkerState> state(new (std::nothrow) WorkerState);

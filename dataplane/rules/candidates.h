@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "dataplane/rules/memory_pool.h"
+#include "dataplane/rules/value_table.h"
+
+namespace sluice::rules {
+
+/// What the scans found: which values may match which check. Everything that is not here does not
+/// match; what is here is checked exactly before it counts.
+class Candidates {
+ public:
+  /// False if the region is full. O(checks).
+  bool begin(std::uint32_t check_count, Region& region) {
+    check_count_ = check_count;
+    heads_ = region.allocate_array<std::uint16_t>(check_count);
+    if (heads_ == nullptr && check_count > 0) return false;
+    if (check_count > 0) std::memset(heads_, 0xff, check_count * sizeof *heads_);
+    blocks_ = nullptr;
+    count_ = 0;
+    overflow_ = false;
+    return true;
+  }
+
+  /// Notes a candidate; the same one again directly after itself is taken once. O(1). False when
+  /// full: then every value counts as a candidate of every check.
+  bool add(std::uint32_t check, Item item, Region& region) {
+    if (overflow_) return false;
+    const std::uint16_t head = heads_[check];
+    if (head != kNoEntry && entry(head).item == item.code) return true;
+    if (count_ == kEntriesMax || !reserve(region)) {
+      overflow_ = true;
+      return false;
+    }
+    entry(static_cast<std::uint16_t>(count_)) = {item.code, head};
+    heads_[check] = static_cast<std::uint16_t>(count_++);
+    return true;
+  }
+  [[nodiscard]] bool any(std::uint32_t check) const {
+    return overflow_ || heads_[check] != kNoEntry;
+  }
+  [[nodiscard]] bool contains(std::uint32_t check, Item item) const {
+    if (overflow_) return true;
+    for (std::uint16_t at = heads_[check]; at != kNoEntry; at = entry(at).next) {
+      if (entry(at).item == item.code) return true;
+    }
+    return false;
+  }
+
+ private:
+  struct Entry {
+    std::uint16_t item, next;
+  };
+  static constexpr std::uint16_t kNoEntry = 0xffff;
+  static constexpr std::size_t kBlock = 256;
+  static constexpr std::size_t kBlocks = 64;
+  static constexpr std::size_t kEntriesMax = kBlock * kBlocks;
+
+  bool reserve(Region& region) {
+    if (blocks_ == nullptr) {
+      blocks_ = region.allocate_array<Entry*>(kBlocks);
+      if (blocks_ == nullptr) return false;
+    }
+    if (count_ % kBlock != 0) return true;
+    blocks_[count_ / kBlock] = region.allocate_array<Entry>(kBlock);
+    return blocks_[count_ / kBlock] != nullptr;
+  }
+  [[nodiscard]] Entry& entry(std::uint16_t index) const {
+    return blocks_[index / kBlock][index % kBlock];
+  }
+
+  std::uint32_t check_count_ = 0;
+  std::uint16_t* heads_ = nullptr;
+  Entry** blocks_ = nullptr;
+  std::uint32_t count_ = 0;
+  bool overflow_ = false;
+};
+
+}  // namespace sluice::rules

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/evaluator.h"
+
+#include <algorithm>
+
+#include "dataplane/rules/actions.h"
+#include "dataplane/rules/matcher.h"
+#include "dataplane/rules/scalars.h"
+#include "dataplane/rules/targets.h"
+#include "dataplane/rules/transform/transform.h"
+
+namespace sluice::rules {
+
+namespace {
+
+inline constexpr std::size_t kChainLinksMax = 64;  // the compiler refuses longer chains
+
+/// One chain while it is evaluated.
+struct ChainRun {
+  const abi::Rule* links[kChainLinksMax];
+  std::size_t count = 0;
+  std::int32_t score = 0;
+  Bytes found;                 ///< what the operator of the last match found
+  bool is_first_match = true;  ///< of this chain: MATCHED_* of the rule before it go
+};
+
+bool note_match(TransactionState& state, const TargetValue& target, Bytes value, ChainRun& run) {
+  if (run.is_first_match) state.matched_count = 0;
+  run.is_first_match = false;
+  if (state.matched == nullptr) {
+    state.matched = state.region.allocate_array<MatchedVariable>(abi::kMatchedVarsMax);
+    if (state.matched == nullptr) {
+      state.fail_memory();
+      return false;
+    }
+  }
+  // Full: the last place goes on to hold the latest.
+  if (state.matched_count == abi::kMatchedVarsMax) --state.matched_count;
+  state.matched[state.matched_count++] = {target.variable, target.keyed, target.key, value};
+  return true;
+}
+
+/// The operator on one form of a value, with everything that a match does at once.
+bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& target, Bytes value,
+          ChainRun& run) {
+  Bytes found;
+  const MatchOutcome outcome = match_operator(state, rule, value, found);
+  if (outcome == MatchOutcome::kLimit) {
+    state.fail(abi::Reason::kRuleBudget);
+    return false;
+  }
+  const bool negated = (rule.flags & abi::kRuleNegated) != 0;
+  if ((outcome == MatchOutcome::kMatch) == negated) return false;
+  run.found = found;
+  if (!note_match(state, target, value, run)) return false;
+  run.score += run_set_actions(state, rule);
+  return true;
+}
+
+/// Every form that the chain's transformations give the value, where one changed it.
+bool test_each_form(TransactionState& state, const abi::Rule& rule, const TargetValue& target,
+                    ChainRun& run) {
+  const auto nodes = state.ruleset->array<abi::TransformNode>(state.header().nodes);
+  std::uint16_t path[32];
+  std::size_t depth = 0;
+  for (std::uint16_t at = rule.node; at != 0 && depth < std::size(path); at = nodes[at].parent) {
+    path[depth++] = at;
+  }
+  bool matched = test(state, rule, target, target.value, run);
+  Bytes before = target.value;
+  while (depth > 0) {
+    const Bytes after = transform(state, path[--depth], target.value);
+    const bool changed =
+        after.size() != before.size() || !std::equal(after.begin(), after.end(), before.begin());
+    if (changed && test(state, rule, target, after, run)) matched = true;
+    before = after;
+  }
+  return matched;
+}
+
+bool test_value(TransactionState& state, const abi::Rule& rule, const TargetValue& target,
+                ChainRun& run) {
+  if ((rule.flags & abi::kRuleMultiMatch) != 0) return test_each_form(state, rule, target, run);
+  return test(state, rule, target, transform(state, rule.node, target.value), run);
+}
+
+bool test_target(TransactionState& state, const abi::Rule& rule, const abi::RuleTarget& target,
+                 ChainRun& run) {
+  if (state.removal_count > 0 && is_target_removed(state, rule, target)) return false;
+  if (target.is_count != 0) {
+    const std::string_view number = number_text(state, count_values(state, target));
+    const std::string_view key = state.text(target.key);
+    const auto variable = static_cast<VariableId>(target.variable);
+    return test_value(state, rule, {base::as_bytes(number), key, variable, !key.empty(), {}}, run);
+  }
+  bool matched = false;
+  for (const TargetValue& value : collect(state, target)) {
+    if ((rule.flags & abi::kRuleScanned) != 0 &&
+        (!value.item.exists() || !state.candidates.contains(rule.check, value.item))) {
+      continue;
+    }
+    if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
+    if (!state.spend(1)) return matched;
+    if (test_value(state, rule, value, run)) matched = true;
+  }
+  return matched;
+}
+
+/// One rule or link, without its actions after the match.
+bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
+  state.current_rule = &rule;
+  if ((rule.flags & abi::kRuleHasOperator) == 0) {
+    run.score += run_set_actions(state, rule);
+    return true;
+  }
+  const std::size_t arena_used = state.worker->arena.used();
+  bool matched = false;
+  for (const abi::RuleTarget& target : state.ruleset->array<abi::RuleTarget>(state.header().targets)
+                                           .subspan(rule.first_target, rule.target_count)) {
+    if (test_target(state, rule, target, run)) matched = true;
+  }
+  if (!matched) {
+    state.matched_count = 0;
+    state.worker->arena.shrink_to(arena_used);
+  }
+  return matched;
+}
+
+bool match_chain(TransactionState& state, std::uint32_t index, ChainRun& run) {
+  const auto rules = state.ruleset->rules();
+  for (;;) {
+    const abi::Rule& rule = rules[index];
+    if (!match_link(state, rule, run)) return false;
+    if (run.count < kChainLinksMax) run.links[run.count++] = &rule;
+    if (rule.next_link == abi::kNone32) return (rule.flags & abi::kRuleUnfinished) == 0;
+    index = rule.next_link;
+  }
+}
+
+const abi::RuleText& last_text(const ChainRun& run, abi::RuleText abi::Rule::*member) {
+  const abi::RuleText* found = &(run.links[0]->*member);
+  for (std::size_t i = run.count; i > 1 && found->part_count == 0; --i) {
+    found = &(run.links[i - 1]->*member);
+  }
+  return *found;
+}
+
+RuleMatch* new_match(TransactionState& state) {
+  if (state.match_count == abi::kRuleMatchesMax) return nullptr;
+  if (state.match_count == state.match_capacity) {
+    const std::uint32_t capacity = std::max<std::uint32_t>(8, 2 * state.match_capacity);
+    auto* larger = state.region.allocate_array<RuleMatch>(capacity);
+    if (larger == nullptr) {
+      state.fail_memory();
+      return nullptr;
+    }
+    std::copy_n(state.matches, state.match_count, larger);
+    state.matches = larger;
+    state.match_capacity = capacity;
+  }
+  return &state.matches[state.match_count++];
+}
+
+void report(TransactionState& state, const ChainRun& run, bool blocking) {
+  const abi::Rule& starter = *run.links[0];
+  const bool nolog = (starter.flags & abi::kRuleNolog) != 0;
+  if (nolog && !blocking) return;
+  const std::string_view message = state.keep(expand(state, last_text(run, &abi::Rule::message)));
+  const std::string_view logdata = state.keep(expand(state, last_text(run, &abi::Rule::logdata)));
+  RuleMatch* match = new_match(state);
+  if (match == nullptr) return;
+  *match = {};
+  match->rule_index = starter.starter;
+  match->rule_id = starter.id;
+  match->score = run.score;
+  match->phase = state.phase;
+  match->severity = starter.severity;
+  match->blocking = blocking;
+  match->nolog = nolog;
+  match->message = message;
+  match->logdata = logdata;
+  if (run.is_first_match || state.matched_count == 0) return;  // a SecAction has no value
+  const MatchedVariable& last = state.matched[state.matched_count - 1];
+  match->target = state.keep(full_name(state, last.variable, last.keyed, last.key));
+  match->value_total = static_cast<std::uint32_t>(last.value.size());
+  match->value =
+      state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
+  match->matched =
+      state.keep(run.found.first(std::min(run.found.size(), abi::kMatchValueBytesMax)));
+}
+
+void allow(TransactionState& state, abi::AllowScope scope) {
+  switch (scope) {
+    case abi::AllowScope::kAll:
+      state.allow_phases |= 0b11110;
+      break;
+    case abi::AllowScope::kPhase:
+      state.allow_phases = static_cast<std::uint8_t>(state.allow_phases | 1u << state.phase);
+      break;
+    case abi::AllowScope::kRequest:
+      state.allow_phases |= 0b00110;
+      break;
+  }
+}
+
+/// The disruptive action of a chain that matched. True if it decided the verdict.
+bool disrupt(TransactionState& state, const abi::Rule& starter) {
+  if (state.engine == abi::EngineMode::kOff || state.phase == abi::kPhaseCount) return false;
+  const bool on = state.engine == abi::EngineMode::kOn;
+  if ((starter.flags & abi::kRuleAllow) != 0 && on) allow(state, starter.allow_scope);
+  if ((starter.flags & abi::kRuleBlocks) == 0) return false;
+  const abi::Action action = on ? abi::Action::kBlock : abi::Action::kMonitor;
+  if (action <= state.verdict.action) return false;
+  const bool redirects = (starter.flags & abi::kRuleRedirect) != 0;
+  std::uint16_t status = state.status;
+  if (redirects) {
+    if (status < 301 || status > 307) status = 302;
+  } else if (status == 200) {
+    status = 403;
+  }
+  state.verdict = {action, abi::Reason::kRules, status, state.phase, starter.id, 0};
+  return true;
+}
+
+/// After-match actions: the last link first, the starter last. Returns the position to go on at.
+std::uint32_t run_after_match(TransactionState& state, const ChainRun& run, std::uint32_t next) {
+  std::uint32_t jump = next;
+  for (std::size_t i = run.count; i > 0; --i) {
+    const abi::Rule& link = *run.links[i - 1];
+    state.current_rule = &link;
+    run_after_actions(state, link);
+    if (link.status != 0) state.status = link.status;
+    if (link.jump != abi::kNone32) jump = std::max(next, link.jump);
+    if (link.severity < state.highest_severity) state.highest_severity = link.severity;
+  }
+  report(state, run, disrupt(state, *run.links[0]));
+  return jump;
+}
+
+}  // namespace
+
+void run_phase(TransactionState& state, std::uint8_t phase) {
+  state.phase = phase;
+  state.matched_count = 0;
+  const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
+  const auto rules = state.ruleset->rules();
+  if (state.engine == abi::EngineMode::kOff) return;
+  for (std::uint32_t position = 0; position < list.size();) {
+    if ((state.allow_phases >> phase & 1) != 0) break;
+    const abi::Rule& rule = rules[list[position]];
+    ++position;
+    if ((rule.flags & abi::kRuleScanned) != 0 && !state.candidates.any(rule.check)) {
+      state.matched_count = 0;
+      continue;
+    }
+    if (!state.spend(1)) break;
+    if (state.removal_count > 0 && is_removed(state, rule)) continue;
+    ChainRun run;
+    if (!match_chain(state, list[position - 1], run)) continue;
+    const bool was_blocked = state.verdict.blocks();
+    position = run_after_match(state, run, position);
+    if (!was_blocked && state.verdict.blocks() && phase != abi::kPhaseCount) break;
+  }
+  state.current_rule = nullptr;
+}
+
+}  // namespace sluice::rules

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/matcher.h"
+
+#include <hs/hs.h>
+
+#include "dataplane/abi/operators.h"
+#include "dataplane/rules/operator/geo_lookup.h"
+#include "dataplane/rules/operator/ip_match.h"
+#include "dataplane/rules/operator/operator.h"
+#include "dataplane/rules/operator/verify.h"
+#include "dataplane/rules/targets.h"
+#include "dataplane/rules/transform/transform.h"
+
+namespace sluice::rules {
+
+namespace {
+
+using abi::OperatorId;
+
+bool captures(const abi::Rule& rule) { return (rule.flags & abi::kRuleCapture) != 0; }
+
+void set_capture(TransactionState& state, std::size_t group, std::string_view text) {
+  constexpr std::size_t kDigitSlots = 10;  // slots 0..9 are TX.0..9 in every image
+  if (group < kDigitSlots) {
+    return state.tx.set(static_cast<std::uint32_t>(group), state.keep(text));
+  }
+  const char name[2] = {static_cast<char>('0' + group / 10), static_cast<char>('0' + group % 10)};
+  std::uint32_t index = state.tx.find({name, 2});
+  if (index == TxStore::kNotFound) {
+    index = state.tx.find_or_add(state.keep(std::string_view(name, 2)), state.region);
+  }
+  if (index == TxStore::kNotFound) return state.fail_memory();
+  state.tx.set(index, state.keep(text));
+}
+
+void set_groups(TransactionState& state, std::size_t first) {
+  const RegexContext& regex = state.worker->regex;
+  for (std::size_t group = 0; group < regex.group_count(); ++group) {
+    // A group that took no part leaves what was there, as ModSecurity v3 does.
+    if (const auto text = regex.group(group); text.has_value()) {
+      set_capture(state, first + group, base::as_text(*text));
+    }
+  }
+}
+
+MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Regex& regex,
+                       Bytes value, Bytes& matched) {
+  ++state.worker->counts.regex_confirms;
+  state.spend(4 + value.size() / 64);
+  if (static_cast<OperatorId>(rule.operator_id) != OperatorId::kRxGlobal) {
+    const MatchOutcome outcome = state.worker->regex.match(regex, value);
+    if (outcome == MatchOutcome::kMatch) {
+      matched = state.worker->regex.group(0).value_or(Bytes());
+      if (captures(rule)) set_groups(state, 0);
+    }
+    return outcome;
+  }
+  RegexCursor cursor(regex, value, state.worker->regex);
+  MatchOutcome result = MatchOutcome::kNoMatch;
+  std::size_t first = 0;
+  for (;;) {
+    const MatchOutcome outcome = cursor.next();
+    if (outcome == MatchOutcome::kLimit) return outcome;
+    if (outcome == MatchOutcome::kNoMatch) return result;
+    if (result == MatchOutcome::kNoMatch) {
+      matched = state.worker->regex.group(0).value_or(Bytes());
+    }
+    result = MatchOutcome::kMatch;
+    if (!captures(rule) || first >= abi::kRegexGroupsMax) return result;
+    set_groups(state, first);
+    first += state.worker->regex.group_count();
+  }
+}
+
+struct PhraseHit {
+  unsigned phrase = 0;
+  unsigned long long end = 0;
+  bool found = false;
+};
+
+int on_phrase(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
+  auto* hit = static_cast<PhraseHit*>(context);
+  *hit = {id, end, true};
+  return 1;  // the first end decides
+}
+
+MatchOutcome run_phrases(TransactionState& state, const abi::Rule& rule, Bytes value,
+                         Bytes& matched) {
+  const abi::PhraseSet& set =
+      state.ruleset->array<abi::PhraseSet>(state.header().phrase_sets)[rule.argument_index];
+  if (set.database == abi::kNone32 || value.empty()) return MatchOutcome::kNoMatch;
+  state.spend(1 + value.size() / 64);
+  PhraseHit hit;
+  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(set.database)),
+          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
+          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_phrase, &hit);
+  ++state.worker->counts.scans;
+  state.worker->counts.scan_bytes += value.size();
+  if (!hit.found || hit.phrase >= set.phrase_count) return MatchOutcome::kNoMatch;
+  const std::string_view phrase = state.text(
+      state.ruleset->array<abi::StringRef>(state.header().phrases)[set.first_phrase + hit.phrase]);
+  if (phrase.size() <= hit.end) matched = value.subspan(hit.end - phrase.size(), phrase.size());
+  if (captures(rule)) set_capture(state, 0, phrase);
+  return MatchOutcome::kMatch;
+}
+
+void set_geo(TransactionState& state, std::string_view key, std::string_view value) {
+  if (value.empty()) return;
+  if (state.values.add(state.region, VariableId::kGeo, key, base::as_bytes(value)) == kNoValue) {
+    state.fail_memory();
+  }
+}
+
+MatchOutcome run_geo(TransactionState& state, Bytes value) {
+  const GeoDatabase* database = state.ruleset->geo_database();
+  GeoRecord record;
+  if (database == nullptr || !database->lookup(value, record)) return MatchOutcome::kNoMatch;
+  state.values.clear(VariableId::kGeo);
+  set_geo(state, "COUNTRY_CODE", record.country_code);
+  set_geo(state, "COUNTRY_NAME", record.country_name);
+  set_geo(state, "COUNTRY_CONTINENT", record.continent_code);
+  set_geo(state, "REGION", record.region);
+  set_geo(state, "CITY", record.city);
+  set_geo(state, "POSTAL_CODE", record.postal_code);
+  return MatchOutcome::kMatch;
+}
+
+MatchOutcome outcome_of(bool matches) {
+  return matches ? MatchOutcome::kMatch : MatchOutcome::kNoMatch;
+}
+
+MatchOutcome run_ip_match(TransactionState& state, const abi::Rule& rule, Bytes value) {
+  const abi::IpSetSpec& spec =
+      state.ruleset->array<abi::IpSetSpec>(state.header().ip_sets)[rule.argument_index];
+  const IpSet set{state.ruleset->array<Ipv4Range>(spec.v4),
+                  state.ruleset->array<Ipv6Range>(spec.v6)};
+  return outcome_of(ip_match(set, value));
+}
+
+}  // namespace
+
+MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
+                            Bytes& matched) {
+  const auto id = static_cast<OperatorId>(rule.operator_id);
+  switch (id) {
+    case OperatorId::kRx:
+    case OperatorId::kRxGlobal:
+      if (rule.argument_index == abi::kNone32) {
+        // Patterns with macros that are not constant are refused by the compiler.
+        return MatchOutcome::kNoMatch;
+      }
+      return run_regex(state, rule, state.ruleset->regex(rule.argument_index), value, matched);
+    case OperatorId::kPm:
+    case OperatorId::kPmFromFile:
+      return run_phrases(state, rule, value, matched);
+    case OperatorId::kIpMatch:
+    case OperatorId::kIpMatchFromFile:
+      return run_ip_match(state, rule, value);
+    case OperatorId::kValidateByteRange:
+      return outcome_of(outside_byte_range(
+          state.ruleset->array<ByteRange>(state.header().byte_ranges)[rule.argument_index], value));
+    case OperatorId::kDetectSqli: {
+      state.spend(4 + value.size() / 8);
+      char fingerprint[kSqliFingerprintBytes] = {};
+      const MatchOutcome outcome = detect_sqli(value, state.sqli_tokens_left, fingerprint);
+      if (outcome == MatchOutcome::kMatch && captures(rule)) set_capture(state, 0, fingerprint);
+      return outcome;
+    }
+    case OperatorId::kDetectXss: {
+      state.spend(4 + value.size() / 8);
+      const MatchOutcome outcome = detect_xss(value, state.worker->arena);
+      if (outcome == MatchOutcome::kMatch && captures(rule)) {
+        set_capture(state, 0, base::as_text(value));
+      }
+      return outcome;
+    }
+    case OperatorId::kVerifyCc:
+    case OperatorId::kVerifySsn:
+    case OperatorId::kVerifyCpf:
+    case OperatorId::kVerifySvnr: {
+      state.spend(4 + value.size() / 16);
+      const MatchOutcome outcome = verify(id, state.ruleset->regex(rule.argument_index), value,
+                                          state.worker->regex, matched);
+      if (outcome == MatchOutcome::kMatch && captures(rule)) {
+        set_capture(state, 0, base::as_text(matched));
+      }
+      return outcome;
+    }
+    case OperatorId::kGeoLookup:
+      return run_geo(state, value);
+    default:
+      state.spend(1 + value.size() / 64);
+      return outcome_of(match_leaf(id, base::as_bytes(expand(state, rule.argument)), value));
+  }
+}
+
+Bytes transform(TransactionState& state, std::uint16_t node, Bytes value) {
+  if (node == 0) return value;
+  const auto nodes = state.ruleset->array<abi::TransformNode>(state.header().nodes);
+  std::uint16_t path[32];
+  std::size_t depth = 0;
+  for (std::uint16_t at = node; at != 0 && depth < std::size(path); at = nodes[at].parent) {
+    path[depth++] = at;
+  }
+  const abi::UnicodeMap* map =
+      state.header().unicode_map == 0
+          ? nullptr
+          : reinterpret_cast<const abi::UnicodeMap*>(state.ruleset->image().data() +
+                                                     state.header().unicode_map);
+  state.spend(1 + value.size() / 64 * depth);
+  while (depth > 0) {
+    const auto id = static_cast<abi::TransformId>(nodes[path[--depth]].transform);
+    const TransformResult result = apply_transform(id, value, map, state.worker->arena);
+    if (result.outcome == TransformOutcome::kArenaFull) {
+      state.fail(abi::Reason::kTransactionMemory);
+      return {};
+    }
+    value = result.output;
+  }
+  return value;
+}
+
+}  // namespace sluice::rules

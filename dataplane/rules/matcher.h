@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include "dataplane/rules/transaction_state.h"
+
+namespace sluice::rules {
+
+/// Runs a rule's operator on one transformed value, without negation, and sets TX.0.. if the rule
+/// captures. `matched` becomes the part of the value that was found, where the operator knows.
+MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
+                            Bytes& matched);
+
+/// The value behind a node of the transformation DAG; in the worker's arena where it differs. Fails
+/// the transaction when that is full.
+Bytes transform(TransactionState& state, std::uint16_t node, Bytes value);
+
+}  // namespace sluice::rules

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <cstring>
+
+#include "dataplane/http/content_decoder.h"
+#include "dataplane/http/json.h"
+#include "dataplane/http/multipart.h"
+#include "dataplane/http/query.h"
+#include "dataplane/http/xml.h"
+#include "dataplane/rules/request_parts.h"
+#include "dataplane/rules/scalars.h"
+
+namespace sluice::rules {
+
+namespace {
+
+/// Joins pieces into one text in the transaction's region; the next text goes behind it.
+class Joiner {
+ public:
+  explicit Joiner(TransactionState& state) : state_(state) {}
+
+  void append(Bytes piece) {
+    if (piece.empty() || state_.failed()) return;
+    if (size_ + piece.size() > capacity_ && !grow(size_ + piece.size())) return;
+    std::memcpy(start_ + size_, piece.data(), piece.size());
+    size_ += piece.size();
+  }
+  /// What was appended since the last take().
+  Bytes take() {
+    const Bytes text{start_, size_};
+    start_ += size_;
+    capacity_ -= size_;
+    size_ = 0;
+    return text;
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  bool grow(std::size_t needed) {
+    const std::size_t capacity = needed + needed / 2 + 256;
+    auto* larger = state_.region.allocate_array<std::uint8_t>(capacity);
+    if (larger == nullptr) {
+      state_.fail_memory();
+      return false;
+    }
+    if (size_ > 0) std::memcpy(larger, start_, size_);
+    start_ = larger;
+    capacity_ = capacity;
+    return true;
+  }
+  TransactionState& state_;
+  std::uint8_t* start_ = nullptr;
+  std::size_t size_ = 0, capacity_ = 0;
+};
+
+/// Names and values of a decoder become arguments.
+struct ArgumentSink {
+  ArgumentSink(TransactionState& to, VariableId list) : state(to), variable(list), text(to) {}
+  void name(Bytes piece) { name_text.append(piece); }
+  void value(Bytes piece) { text.append(piece); }
+  void end() {
+    const std::uint32_t limit = state.header().settings.arguments_limit;
+    const std::uint32_t count =
+        state.values.count(VariableId::kArgsGet) + state.values.count(variable);
+    const Bytes key = name_text.take(), member = text.take();
+    if (state.failed()) return;
+    if (limit != 0 && count >= limit) {
+      over_limit = true;
+      return;
+    }
+    add_member(state, variable, base::as_text(key), member);
+  }
+  TransactionState& state;
+  VariableId variable;
+  Joiner text;
+  Joiner name_text{state};
+  bool over_limit = false;
+};
+
+void set_error(TransactionState& state, bool error, std::string_view message) {
+  const std::string_view flag = error ? "1" : "0";
+  set_scalar(state, VariableId::kReqbodyError, flag);
+  set_scalar(state, VariableId::kReqbodyProcessorError, flag);
+  if (!error) return;
+  set_scalar(state, VariableId::kReqbodyErrorMsg, message);
+  set_scalar(state, VariableId::kReqbodyProcessorErrorMsg, message);
+}
+
+void read_urlencoded(TransactionState& state) {
+  bool invalid = state.values.first(VariableId::kUrlencodedError) != kNoValue &&
+                 state.values.at(state.values.first(VariableId::kUrlencodedError)).view()[0] == '1';
+  ArgumentSink sink(state, VariableId::kArgsPost);
+  const char separator = static_cast<char>(state.header().settings.argument_separator);
+  const auto decode = [&](std::string_view raw, Joiner& to) {
+    if (!http::needs_percent_decode(raw)) return to.append(base::as_bytes(raw));
+    auto* decoded = static_cast<char*>(state.worker->arena.allocate(raw.size(), 1));
+    if (decoded == nullptr) return state.fail(abi::Reason::kTransactionMemory);
+    const std::size_t used = state.worker->arena.used() - raw.size();
+    const http::PercentDecoded result = http::percent_decode(raw, decoded);
+    if (result.invalid_count > 0) invalid = true;
+    to.append(base::as_bytes(std::string_view(decoded, result.size)));
+    state.worker->arena.shrink_to(used);
+  };
+  http::for_each_argument(base::as_text(state.request_body.view()), separator,
+                          [&](std::string_view name, std::string_view value) {
+                            if (state.failed()) return;
+                            decode(name, sink.name_text);
+                            decode(value, sink.text);
+                            sink.end();
+                          });
+  set_scalar(state, VariableId::kUrlencodedError, invalid ? "1" : "0");
+}
+
+void read_json(TransactionState& state) {
+  http::JsonLimits limits;
+  const std::uint32_t depth = state.header().settings.json_depth_limit;
+  if (depth != 0 && depth < limits.depth_max) limits.depth_max = depth;
+  http::JsonDecoder decoder(state.worker->arena, limits);
+  ArgumentSink sink(state, VariableId::kArgs);
+  bool good = decoder.feed(state.request_body.view(), sink);
+  if (good) good = decoder.finish(sink);
+  // A depth that the rules chose is for the rules to judge; our own bounds fail closed.
+  const abi::Reason reason = decoder.reason();
+  if (reason != abi::Reason::kNone && !(reason == abi::Reason::kJsonDepth && depth != 0)) {
+    state.fail(reason);
+  }
+  set_error(state, !good || sink.over_limit, decoder.error_text());
+}
+
+struct XmlSink {
+  explicit XmlSink(TransactionState& to) : state(to), all_text(to) {}
+  void text(Bytes piece) { all_text.append(piece); }
+  void attribute(std::string_view, std::string_view value) {
+    if (!state.failed()) {
+      add_member(state, VariableId::kXml, "//@*", base::as_bytes(state.keep(value)));
+    }
+  }
+  TransactionState& state;
+  Joiner all_text;
+};
+
+void read_xml(TransactionState& state) {
+  XmlSink sink(state);
+  http::XmlDecoder decoder(state.worker->arena);
+  bool good = decoder.feed(state.request_body.view(), sink);
+  if (good) good = decoder.finish(sink);
+  if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
+  if (!state.failed()) add_member(state, VariableId::kXml, "/*", sink.all_text.take());
+  set_error(state, !good, decoder.error_text());
+}
+
+struct MultipartSink {
+  explicit MultipartSink(TransactionState& to)
+      : state(to), data(to), keeps_content(is_used(to, VariableId::kFilesTmpContent)) {}
+
+  void part_begin(const http::MultipartPart& part) {
+    name = state.keep(part.name);
+    filename = state.keep(part.filename);
+    file_bytes = 0;
+    if (state.failed()) return;
+    add_member(state, VariableId::kMultipartName, name, base::as_bytes(name));
+    if (!part.has_filename) return;
+    add_member(state, VariableId::kMultipartFilename, filename, base::as_bytes(filename));
+  }
+  void part_header(std::string_view line) {
+    if (state.failed()) return;
+    add_member(state, VariableId::kMultipartPartHeaders, name, base::as_bytes(state.keep(line)));
+  }
+  void part_data(Bytes piece) {
+    if (filename.empty() || keeps_content) data.append(piece);
+    file_bytes += piece.size();
+  }
+  void part_end() {
+    if (state.failed()) return;
+    if (filename.empty()) {
+      no_files_bytes += file_bytes;
+      return add_member(state, VariableId::kArgsPost, name, data.take());
+    }
+    add_member(state, VariableId::kFiles, name, base::as_bytes(filename));
+    const std::string_view size =
+        state.keep(number_text(state, static_cast<std::int64_t>(file_bytes)));
+    add_member(state, VariableId::kFilesSizes, name, base::as_bytes(size));
+    if (keeps_content) add_member(state, VariableId::kFilesTmpContent, name, data.take());
+    all_files_bytes += file_bytes;
+  }
+
+  TransactionState& state;
+  Joiner data;
+  std::string_view name, filename;
+  std::uint64_t file_bytes = 0, all_files_bytes = 0, no_files_bytes = 0;
+  bool keeps_content;
+};
+
+void set_multipart_flags(TransactionState& state, const http::MultipartFlags& flags) {
+  using enum VariableId;
+  const auto flag = [&](VariableId variable, bool value) {
+    set_scalar(state, variable, value ? "1" : "0");
+  };
+  flag(kMultipartBoundaryQuoted, flags.boundary_quoted);
+  flag(kMultipartBoundaryWhitespace, flags.boundary_whitespace);
+  flag(kMultipartDataBefore, flags.data_before);
+  flag(kMultipartDataAfter, flags.data_after);
+  flag(kMultipartHeaderFolding, flags.header_folding);
+  flag(kMultipartInvalidHeaderFolding, flags.invalid_header_folding);
+  flag(kMultipartLfLine, flags.lf_line);
+  flag(kMultipartCrlfLfLines, flags.crlf_lf_lines());
+  flag(kMultipartMissingSemicolon, flags.missing_semicolon);
+  flag(kMultipartInvalidQuoting, flags.invalid_quoting);
+  flag(kMultipartInvalidPart, flags.invalid_part);
+  flag(kMultipartStrictError, flags.strict_error());
+  flag(kMultipartFileLimitExceeded, false);  // no file is ever saved
+  constexpr std::string_view kUnmatched[] = {"0", "1", "2"};
+  set_scalar(state, kMultipartUnmatchedBoundary,
+             kUnmatched[flags.unmatched_boundary < 3 ? flags.unmatched_boundary : 1]);
+}
+
+/// With several Content-Type fields the last one decides.
+std::string_view content_type(const TransactionState& state) {
+  std::string_view found;
+  for (const http::Field& field : state.request->fields) {
+    if (field.id == http::FieldId::kContentType) found = field.value;
+  }
+  return found;
+}
+
+void read_multipart(TransactionState& state) {
+  const http::MultipartBoundary boundary = http::multipart_boundary(content_type(state));
+  http::MultipartDecoder decoder(state.worker->arena, boundary);
+  MultipartSink sink(state);
+  bool good = decoder.feed(state.request_body.view(), sink);
+  // An empty body is no error.
+  if (state.request_body.size > 0) good = decoder.finish(sink) && good;
+  if (decoder.reason() == abi::Reason::kTransactionMemory) state.fail(decoder.reason());
+  set_multipart_flags(state, decoder.flags());
+  const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
+  const bool over = limit != 0 && sink.no_files_bytes > limit;
+  set_error(state, decoder.flags().error || over, decoder.error_text());
+  if (over) set_scalar(state, VariableId::kInboundDataError, "1");
+  set_scalar(state, VariableId::kFilesCombinedSize,
+             state.keep(number_text(state, static_cast<std::int64_t>(sink.all_files_bytes))));
+}
+
+void read_with_processor(TransactionState& state) {
+  const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
+  const bool is_multipart = state.processor == http::BodyProcessor::kMultipart;
+  if (limit != 0 && state.request_body.size > limit && !is_multipart &&
+      state.processor != http::BodyProcessor::kNone) {
+    set_error(state, true, "Request body excluding files is bigger than the maximum expected.");
+    return set_scalar(state, VariableId::kInboundDataError, "1");
+  }
+  switch (state.processor) {
+    case http::BodyProcessor::kNone:
+      return set_error(state, false, {});
+    case http::BodyProcessor::kUrlencoded:
+      return read_urlencoded(state);
+    case http::BodyProcessor::kMultipart:
+      return read_multipart(state);
+    case http::BodyProcessor::kJson:
+      return read_json(state);
+    case http::BodyProcessor::kXml:
+      return read_xml(state);
+  }
+}
+
+/// Undoes Content-Encoding: what rules see is what the application will see.
+void decode_content(TransactionState& state) {
+  http::ContentCoding coding = http::ContentCoding::kIdentity;
+  for (const http::Field& field : state.request->fields) {
+    if (field.id != http::FieldId::kContentEncoding) continue;
+    const http::ContentCoding next = http::content_coding(field.value);
+    coding = coding == http::ContentCoding::kIdentity ? next : http::ContentCoding::kUnsupported;
+  }
+  if (coding == http::ContentCoding::kIdentity || state.request_body.size == 0) return;
+  if (coding == http::ContentCoding::kUnsupported) return state.fail(abi::Reason::kBodyEncoding);
+  const BodyBuffer encoded = state.request_body;
+  state.request_body = {};
+  http::ContentDecoder decoder(state.worker->arena, coding, {});
+  abi::Reason reason = decoder.feed(encoded.view(), [&](Bytes piece) {
+    append_body(state, state.request_body, piece, abi::kBodyBytesKept);
+  });
+  if (reason == abi::Reason::kNone) reason = decoder.finish();
+  if (reason != abi::Reason::kNone) state.fail(reason);
+  if (state.request_body.cut) state.fail(abi::Reason::kBodyTooLarge);
+}
+
+void set_combined_size(TransactionState& state) {
+  std::int64_t size = 0;
+  std::uint32_t count = 0;
+  for (const VariableId list : {VariableId::kArgsGet, VariableId::kArgsPost, VariableId::kArgs}) {
+    for (std::uint16_t i = state.values.first(list); i != kNoValue; i = state.values.at(i).next) {
+      size += state.values.at(i).bytes + state.values.at(i).name_bytes;
+      ++count;
+    }
+  }
+  if (count == 0) return;
+  set_scalar(state, VariableId::kArgsCombinedSize, state.keep(number_text(state, size)));
+}
+
+void set_full_request(TransactionState& state) {
+  if (!is_used(state, VariableId::kFullRequest) &&
+      !is_used(state, VariableId::kFullRequestLength)) {
+    return;
+  }
+  Joiner all(state);
+  all.append(state.request->raw);
+  all.append(state.request_body.view());
+  const Bytes text = all.take();
+  set_scalar(state, VariableId::kFullRequest, base::as_text(text));
+  set_scalar(state, VariableId::kFullRequestLength,
+             state.keep(number_text(state, static_cast<std::int64_t>(text.size()))));
+}
+
+}  // namespace
+
+void add_request_body(TransactionState& state) {
+  decode_content(state);
+  if (state.failed()) return;
+  const std::uint64_t limit = state.header().settings.request_body_limit;
+  const bool over = limit != 0 && state.request_body.total > limit;
+  set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
+  read_with_processor(state);
+  const std::size_t arena_used = state.worker->arena.used();
+  if (state.request_body.size > 0) {
+    set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+    set_scalar(state, VariableId::kRequestBodyLength,
+               state.keep(number_text(state, static_cast<std::int64_t>(state.request_body.total))));
+  }
+  if (is_used(state, VariableId::kArgsCombinedSize)) set_combined_size(state);
+  set_full_request(state);
+  state.worker->arena.shrink_to(arena_used);
+}
+
+}  // namespace sluice::rules

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include "dataplane/rules/transaction_state.h"
+
+namespace sluice::rules {
+
+/// Scans every value from number `first` on, and its name, for all patterns that any rule of any
+/// phase looks for in it, and notes the candidates. O(bytes of the values) with a factor for the
+/// forms that transformations give them.
+void scan_values(TransactionState& state, std::uint32_t first);
+
+}  // namespace sluice::rules

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/transaction.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "dataplane/rules/evaluator.h"
+#include "dataplane/rules/operator/operator.h"
+#include "dataplane/rules/request_parts.h"
+#include "dataplane/rules/scanner.h"
+#include "dataplane/rules/transaction_state.h"
+
+namespace sluice::rules {
+
+void TransactionState::fail(abi::Reason reason) {
+  for (std::uint8_t i = 0; i < limit_count; ++i) {
+    if (limits[i] == reason) return;
+  }
+  if (limit_count < limits.size()) limits[limit_count++] = reason;
+  exact = false;
+  const abi::Action action =
+      engine == abi::EngineMode::kOn ? abi::Action::kBlock : abi::Action::kMonitor;
+  if (action > verdict.action) verdict = {action, reason, 403, phase, 0, 0};
+}
+
+std::string_view TransactionState::keep(std::string_view text) {
+  if (text.empty()) return {};
+  auto* to = static_cast<char*>(region.allocate(text.size(), 1));
+  if (to == nullptr) {
+    fail_memory();
+    return {};
+  }
+  std::memcpy(to, text.data(), text.size());
+  return {to, text.size()};
+}
+
+namespace {
+
+/// Ends one call into the transaction: nothing in the worker's arena lives longer.
+class ArenaScope {
+ public:
+  explicit ArenaScope(TransactionState& state) : state_(state) { state.worker->arena.reset(); }
+  ~ArenaScope() {
+    state_.worker->arena.reset();
+    state_.matched_count = 0;
+  }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  TransactionState& state_;
+};
+
+/// Body bytes that are kept: what the rules say, at most what a transaction may keep.
+std::uint64_t kept_bytes(std::uint64_t limit, abi::LimitAction action) {
+  constexpr std::uint64_t kMost = abi::kBodyBytesKept - 4096;
+  return limit != 0 && action == abi::LimitAction::kProcessPartial ? std::min(limit, kMost) : kMost;
+}
+
+}  // namespace
+
+void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const TransactionInfo& info) {
+  release();
+  Region region;
+  region.begin(worker.scratch_->pool, abi::kTransactionBytesMax);
+  void* memory = region.allocate(sizeof(TransactionState), alignof(TransactionState));
+  if (memory == nullptr) return;  // verdict() says kWorkerMemory
+  state_ = new (memory) TransactionState;
+  TransactionState& state = *state_;
+  state.region = region;
+  state.ruleset = &ruleset;
+  state.worker = worker.scratch_.get();
+  state.info = info;
+  state.values.begin();
+  state.engine = ruleset.settings().engine;
+  state.request_body_access = ruleset.settings().request_body_access != 0;
+  state.response_body_access = ruleset.settings().response_body_access != 0;
+  if (!state.tx.begin(ruleset, state.region) ||
+      !state.candidates.begin(ruleset.header().check_count, state.region)) {
+    state.fail_memory();
+  }
+}
+
+abi::Verdict Transaction::verdict() const {
+  if (state_ != nullptr) return state_->verdict;
+  return {abi::Action::kBlock, abi::Reason::kWorkerMemory, 503, 0, 0, 0};
+}
+
+abi::Verdict Transaction::request_head(const http::RequestHead& head) {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  const ArenaScope scope(state);
+  state.request = &head;
+  state.inspected_bytes += head.raw.size();
+  state.phase = 1;
+  add_request_head(state, head);
+  scan_values(state, 0);
+  if (!state.failed()) run_phase(state, 1);
+  return state.verdict;
+}
+
+abi::Verdict Transaction::request_body(base::Bytes bytes) {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  if (!state.request_body_access || state.failed()) return state.verdict;
+  const abi::RulesetSettings& settings = state.header().settings;
+  const bool rejects = settings.request_limit_action == abi::LimitAction::kReject;
+  if (rejects && settings.request_body_limit != 0 &&
+      state.request_body.total + bytes.size() > settings.request_body_limit) {
+    state.fail(abi::Reason::kBodyTooLarge);
+    return state.verdict;
+  }
+  const std::uint64_t limit =
+      kept_bytes(settings.request_body_limit, settings.request_limit_action);
+  if (!append_body(state, state.request_body, bytes, limit)) state.exact = false;
+  return state.verdict;
+}
+
+abi::Verdict Transaction::request_end() {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  if (state.request == nullptr || state.ended_request) return state.verdict;
+  state.ended_request = true;
+  const ArenaScope scope(state);
+  state.phase = 2;
+  state.inspected_bytes += state.request_body.size;
+  const std::uint32_t first = state.values.size();
+  if (!state.failed()) add_request_body(state);
+  scan_values(state, first);
+  if (!state.failed()) run_phase(state, 2);
+  return state.verdict;
+}
+
+abi::Verdict Transaction::response_head(const http::ResponseHead& head) {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  const ArenaScope scope(state);
+  state.response = &head;
+  state.phase = 3;
+  const std::uint32_t first = state.values.size();
+  add_response_head(state, head);
+  scan_values(state, first);
+  if (!state.failed()) run_phase(state, 3);
+  return state.verdict;
+}
+
+abi::Verdict Transaction::response_body(base::Bytes bytes) {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  const abi::RulesetSettings& settings = state.header().settings;
+  const std::uint64_t limit =
+      kept_bytes(settings.response_body_limit, settings.response_limit_action);
+  if (!append_body(state, state.response_body, bytes, limit)) state.exact = false;
+  return state.verdict;
+}
+
+abi::Verdict Transaction::response_end() {
+  if (state_ == nullptr) return verdict();
+  TransactionState& state = *state_;
+  if (state.response == nullptr || state.ended_response) return state.verdict;
+  state.ended_response = true;
+  const ArenaScope scope(state);
+  state.phase = 4;
+  const std::uint32_t first = state.values.size();
+  add_response_body(state);
+  scan_values(state, first);
+  if (!state.failed()) run_phase(state, 4);
+  return state.verdict;
+}
+
+void Transaction::finish() {
+  if (state_ == nullptr || state_->finished || state_->request == nullptr) return;
+  state_->finished = true;
+  const ArenaScope scope(*state_);
+  run_phase(*state_, 5);
+}
+
+void Transaction::release() {
+  if (state_ == nullptr) return;
+  Region region = state_->region;
+  state_ = nullptr;
+  region.release();
+}
+
+ResponseBodyNeed Transaction::wants_response_body() const {
+  if (state_ == nullptr || state_->response == nullptr) return ResponseBodyNeed::kNone;
+  const TransactionState& state = *state_;
+  if (!state.response_body_access || state.engine == abi::EngineMode::kOff ||
+      !is_used(state, VariableId::kResponseBody)) {
+    return ResponseBodyNeed::kNone;
+  }
+  const http::Field* type = state.response->find(http::FieldId::kContentType);
+  const std::string_view name =
+      type == nullptr ? std::string_view() : type->value.substr(0, type->value.find(';'));
+  for (const abi::StringRef& listed :
+       state.ruleset->array<abi::StringRef>(state.header().settings.response_mime_types)) {
+    if (http::equal_ignoring_case(state.text(listed), name)) return ResponseBodyNeed::kInspect;
+  }
+  return ResponseBodyNeed::kNone;
+}
+
+bool Transaction::wants_request_body() const {
+  return state_ != nullptr && state_->request_body_access;
+}
+
+std::span<const RuleMatch> Transaction::matches() const {
+  if (state_ == nullptr) return {};
+  return {state_->matches, state_->match_count};
+}
+
+namespace {
+
+/// The largest of the scores that the rule set's versions keep under different names.
+std::int32_t score_of(const TransactionState& state, std::span<const std::string_view> totals,
+                      std::string_view parts) {
+  std::int32_t score = 0;
+  for (const std::string_view name : totals) {
+    const std::uint32_t index = state.tx.find(name);
+    if (index != TxStore::kNotFound) {
+      score = std::max(score, eq_number(base::as_bytes(state.tx.value(index))));
+    }
+  }
+  if (score != 0) return score;
+  for (std::uint32_t i = 0; i < state.tx.size(); ++i) {
+    const std::string_view key = state.tx.key(i);
+    if (key.size() == parts.size() + 1 &&
+        http::equal_ignoring_case(key.substr(0, parts.size()), parts)) {
+      score += eq_number(base::as_bytes(state.tx.value(i)));
+    }
+  }
+  return score;
+}
+
+}  // namespace
+
+std::int32_t Transaction::score_inbound() const {
+  if (state_ == nullptr) return 0;
+  constexpr std::string_view kTotals[] = {"anomaly_score", "inbound_anomaly_score",
+                                          "blocking_inbound_anomaly_score"};
+  return std::max(score_of(*state_, kTotals, "anomaly_score_pl"),
+                  score_of(*state_, kTotals, "inbound_anomaly_score_pl"));
+}
+
+std::int32_t Transaction::score_outbound() const {
+  if (state_ == nullptr) return 0;
+  constexpr std::string_view kTotals[] = {"outbound_anomaly_score",
+                                          "blocking_outbound_anomaly_score"};
+  return score_of(*state_, kTotals, "outbound_anomaly_score_pl");
+}
+
+bool Transaction::exact() const { return state_ != nullptr && state_->exact; }
+std::uint64_t Transaction::inspected_bytes() const {
+  return state_ == nullptr ? 0 : state_->inspected_bytes;
+}
+std::span<const abi::Reason> Transaction::limits() const {
+  if (state_ == nullptr) return {};
+  return {state_->limits.data(), state_->limit_count};
+}
+std::string_view Transaction::tx(std::string_view key) const {
+  if (state_ == nullptr) return {};
+  const std::uint32_t index = state_->tx.find(key);
+  return index == TxStore::kNotFound ? std::string_view() : state_->tx.value(index);
+}
+
+}  // namespace sluice::rules

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/abi/actions.h"
+#include "dataplane/abi/limits.h"
+#include "dataplane/abi/ruleset.h"
+#include "dataplane/abi/variables.h"
+#include "dataplane/http/content_type.h"
+#include "dataplane/http/head.h"
+#include "dataplane/rules/candidates.h"
+#include "dataplane/rules/memory_pool.h"
+#include "dataplane/rules/transaction.h"
+#include "dataplane/rules/tx_store.h"
+#include "dataplane/rules/value_table.h"
+#include "dataplane/rules/worker_scratch.h"
+
+namespace sluice::rules {
+
+/// A value that matched, for MATCHED_VAR(S) and for messages.
+struct MatchedVariable {
+  VariableId variable;  ///< of the target
+  bool keyed;           ///< a member of a collection: the name is VARIABLE:key
+  std::string_view key;
+  Bytes value;  ///< transformed
+};
+
+/// What a `ctl:ruleRemove*` of this transaction says.
+struct RuleRemoval {
+  const abi::RuleAction* action;
+  std::string_view text;  ///< tag or message
+};
+
+/// A body on its way: kept whole up to `limit`.
+struct BodyBuffer {
+  std::uint8_t* data = nullptr;
+  std::size_t size = 0, capacity = 0;
+  std::uint64_t total = 0;  ///< bytes that came, kept or not
+  bool cut = false;         ///< more came than is kept
+  [[nodiscard]] Bytes view() const { return {data, size}; }
+};
+
+/// Everything of one transaction. Lies in its own region.
+struct TransactionState {
+  const Ruleset* ruleset = nullptr;
+  WorkerScratch* worker = nullptr;
+  TransactionInfo info;
+  Region region;
+  const http::RequestHead* request = nullptr;
+  const http::ResponseHead* response = nullptr;
+
+  ValueTable values;
+  TxStore tx;
+  Candidates candidates;
+  BodyBuffer request_body, response_body;
+
+  // Of the rule that is being evaluated.
+  std::uint32_t matched_count = 0;  ///< since the last rule that did not match
+  MatchedVariable* matched = nullptr;
+  const abi::Rule* current_rule = nullptr;
+
+  abi::Verdict verdict;
+  abi::EngineMode engine = abi::EngineMode::kOn;
+  http::BodyProcessor processor = http::BodyProcessor::kNone;
+  std::uint16_t status = 200;
+  std::uint8_t phase = 0;
+  std::uint8_t allow_phases = 0;  ///< bit n: rules of phase n are passed over
+  std::uint8_t highest_severity = 255;
+  bool request_body_access = true, response_body_access = false;
+  bool exact = true;
+  bool ended_request = false, ended_response = false;
+  bool finished = false;
+
+  RuleMatch* matches = nullptr;
+  std::uint32_t match_count = 0, match_capacity = 0;
+  std::array<RuleRemoval, abi::kRuleRemovalsMax>* removals = nullptr;
+  std::uint32_t removal_count = 0;
+  std::array<abi::Reason, 8> limits{};
+  std::uint8_t limit_count = 0;
+  std::uint64_t steps_left = abi::kRuleStepsMax;
+  std::uint32_t sqli_tokens_left = abi::kSqliTokensMax;
+  std::uint64_t inspected_bytes = 0;
+  std::string_view collection_keys[abi::kVariableCount] = {};  ///< of initcol
+
+  [[nodiscard]] std::string_view text(abi::StringRef ref) const { return ruleset->text(ref); }
+  [[nodiscard]] const abi::RulesetHeader& header() const { return ruleset->header(); }
+
+  /// A limit was hit: the verdict becomes a block with that reason, unless there is one already.
+  void fail(abi::Reason reason);
+  /// No memory for something: names what was full and fails.
+  void fail_memory() {
+    fail(region.bound_hit() ? abi::Reason::kTransactionMemory : abi::Reason::kWorkerMemory);
+  }
+  /// Takes `steps` from the budget; false, once, and kRuleBudget when it is used up.
+  bool spend(std::uint64_t steps) {
+    if (steps_left >= steps) {
+      steps_left -= steps;
+      return true;
+    }
+    steps_left = 0;
+    fail(abi::Reason::kRuleBudget);
+    return false;
+  }
+  [[nodiscard]] bool failed() const { return limit_count > 0; }
+  /// A copy that lives as long as the transaction; fails and gives an empty text when full.
+  std::string_view keep(std::string_view text);
+  Bytes keep(Bytes bytes) { return base::as_bytes(keep(base::as_text(bytes))); }
+};
+
+}  // namespace sluice::rules

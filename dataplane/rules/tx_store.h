@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "dataplane/abi/limits.h"
+#include "dataplane/rules/memory_pool.h"
+#include "dataplane/rules/ruleset.h"
+
+namespace sluice::rules {
+
+/// The TX collection of one transaction. Keys that the rules name have slots with initial values in
+/// the image; keys made at run time are kept in a list. Keys compare without case. Texts are
+/// borrowed: they live in the image or in the transaction's region and never change.
+class TxStore {
+ public:
+  static constexpr std::uint32_t kNotFound = 0xffffffff;
+
+  /// False if the region is full. O(slots).
+  bool begin(const Ruleset& ruleset, Region& region);
+
+  /// Members, set or not: 0..size() - 1, slots first.
+  [[nodiscard]] std::uint32_t size() const { return slot_count_ + extra_count_; }
+  [[nodiscard]] bool is_set(std::uint32_t index) const { return members_[index].is_set; }
+  [[nodiscard]] std::string_view key(std::uint32_t index) const { return members_[index].key; }
+  /// Empty if it is not set.
+  [[nodiscard]] std::string_view value(std::uint32_t index) const {
+    const Member& member = members_[index];
+    return member.is_set ? member.value : std::string_view();
+  }
+  /// Slot or list entry with that key, set or not. O(size).
+  [[nodiscard]] std::uint32_t find(std::string_view key) const;
+  /// find(), and else a new member (`key` must stay). kNotFound when full.
+  std::uint32_t find_or_add(std::string_view key, Region& region);
+  void set(std::uint32_t index, std::string_view value) {
+    members_[index].value = value;
+    members_[index].is_set = true;
+  }
+  void unset(std::uint32_t index) { members_[index].is_set = false; }
+
+ private:
+  struct Member {
+    std::string_view key, value;
+    bool is_set;
+  };
+  Member* members_ = nullptr;
+  std::uint32_t slot_count_ = 0, extra_count_ = 0, capacity_ = 0;
+};
+
+}  // namespace sluice::rules
