@@ -161,7 +161,7 @@ base::Result<Settings> load_settings(const std::string& file, const std::string&
   YamlReader reader(file);
   Settings settings;
   const YAML::Node root = reader.load();
-  if (reader.diagnostics().ok() &&
+  if (reader.errors().empty() &&
       reader.check_map(root, "sluice.yaml",
                        {"workers", "memory", "links", "events", "metrics", "paths"})) {
     read_workers(reader, root["workers"], settings);
@@ -169,10 +169,10 @@ base::Result<Settings> load_settings(const std::string& file, const std::string&
     read_links(reader, root, settings);
     read_events(reader, root["events"], settings.events);
     read_paths(reader, root["paths"], instance, settings.paths);
-  } else if (reader.diagnostics().ok()) {
+  } else if (reader.errors().empty()) {
     reader.complain(root, "no links: an empty configuration");
   }
-  if (!reader.diagnostics().ok()) return base::Error{reader.errors()};
+  if (!reader.errors().empty()) return base::Error{reader.errors()};
   return settings;
 }
 

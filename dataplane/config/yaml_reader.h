@@ -12,12 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "dataplane/config/diagnostics.h"
-
 namespace sluice::config {
 
 /// Reads a number in decimal. False on anything else.
 bool parse_number(const std::string& text, std::uint64_t& into);
+/// The one of `known` that is nearest to `word` in edits, if it is near; else empty.
+std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& known);
 
 /// Reads one YAML file and collects every complaint about it as file:line:column: message, so that
 /// one run shows them all. An absent node leaves the default in place.
@@ -53,17 +53,15 @@ class YamlReader {
     complain_choice(node, what, words);
   }
 
-  [[nodiscard]] const Diagnostics& diagnostics() const { return diagnostics_; }
   /// One complaint a line, in the order of the file's reading.
-  [[nodiscard]] std::string errors() const;
+  [[nodiscard]] const std::string& errors() const { return errors_; }
 
  private:
   void complain_choice(const YAML::Node& node, const std::string& what,
                        const std::vector<std::string_view>& words);
   void complain_at(const YAML::Mark& mark, const std::string& message);
 
-  std::string file_;
-  Diagnostics diagnostics_;
+  std::string file_, errors_;
 };
 
 }  // namespace sluice::config
