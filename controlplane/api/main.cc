@@ -18,10 +18,10 @@
 #include "controlplane/api/builder.h"
 #include "controlplane/api/handlers.h"
 #include "controlplane/api/http_server.h"
-#include "dataplane/base/notify.h"
 #include "controlplane/api/settings.h"
 #include "controlplane/publish/file_io.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/notify.h"
 
 namespace sluice::api {
 namespace {
@@ -120,7 +120,6 @@ telemetry::CollectorOptions collector_options(const Settings& settings,
   options.shm = settings.paths.shm;
   options.state = settings.paths.state;
   options.eve = settings.eve;
-  options.sample_honest = settings.sample_honest;
   options.version = SLUICE_VERSION;
   options.commit = SLUICE_COMMIT;
   options.generation = [&publisher](std::uint64_t number) {

@@ -16,7 +16,6 @@ struct Settings {
   publish::Paths paths;
   std::string metrics_listen = "127.0.0.1:9464";
   telemetry::EveOptions eve;
-  std::uint32_t sample_honest = 1;
 };
 
 /// A missing file gives the defaults of the instance. Errors: file:line:column: message, a line

@@ -111,18 +111,10 @@ void Collector::note_difference(const Record& record, const std::string& line) {
 void Collector::take(const Record& record) {
   const Catalogue& names = catalogue(record.header.generation);
   top_.add(record, std::string(names.service(record.header.service_index)));
-  const bool honest = record.type == abi::RecordType::kHttp &&
-                      record.header.action == abi::Action::kPass && record.matches.empty() &&
-                      (record.header.flags & abi::kEventStagedDiffers) == 0;
-  const bool skip = honest && options_.sample_honest > 1 && honest_++ % options_.sample_honest != 0;
-  if (skip) {
-    ++sampled_out_;
-    if (record.header.staged_generation == 0) return;
-  }
   line_.clear();
   write_eve(record, names, line_);
   note_difference(record, line_);
-  if (!skip) eve_.append(line_);
+  eve_.append(line_);
 }
 
 std::size_t Collector::step(std::uint64_t now_ns, std::uint64_t wall_ns) {
@@ -187,7 +179,6 @@ DaemonCounters Collector::daemon_counters_locked() {
   daemon.records_written = eve_.written();
   daemon.records_lost = eve_.lost();
   daemon.records_damaged = merger_.damaged();
-  daemon.records_sampled_out = sampled_out_;
   daemon.version = options_.version;
   daemon.commit = options_.commit;
   if (view_) {

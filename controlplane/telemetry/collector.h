@@ -26,7 +26,6 @@ struct CollectorOptions {
   std::string state = "/var/lib/sluice";  ///< remembers what was seen, to count gaps
   EveOptions eve;
   std::uint64_t stats_interval_s = 10;
-  std::uint32_t sample_honest = 1;  ///< writes every n-th http record that passed; events.sample
   std::string version = "dev", commit;
   /// Image and rules.json of a generation; empty strings where it is not kept.
   std::function<std::pair<std::string, std::string>(std::uint64_t)> generation;
@@ -78,7 +77,6 @@ class Collector {
   base::UlidGenerator ids_;
   std::string line_;
   std::uint64_t next_attach_ns_ = 0, next_second_ns_ = 0, next_stats_ns_ = 0;
-  std::uint64_t honest_ = 0, sampled_out_ = 0;
   struct Differences {
     std::uint64_t generation = 0, count = 0, blocked_more = 0, blocked_less = 0, judged = 0;
     std::vector<std::string> newest;

@@ -13,7 +13,7 @@ namespace sluice::telemetry {
 
 /// What sluiced counts itself.
 struct DaemonCounters {
-  std::uint64_t records_written = 0, records_lost = 0, records_damaged = 0, records_sampled_out = 0;
+  std::uint64_t records_written = 0, records_lost = 0, records_damaged = 0;
   std::uint64_t generation_live = 0, generation_staged = 0;
   std::string version, commit;
 };

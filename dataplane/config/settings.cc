@@ -113,6 +113,17 @@ void read_links(YamlReader& reader, const YAML::Node& root, Settings& settings) 
   }
 }
 
+/// events.keep and events.rotate: {size, age}, or a size alone.
+void read_bounds(YamlReader& reader, const YAML::Node& node, const std::string& what,
+                 std::uint64_t& bytes, std::uint64_t& age_ns) {
+  if (node && node.IsScalar()) {
+    reader.size_bytes(node, what, bytes);
+  } else if (reader.check_map(node, what, {"size", "age"})) {
+    reader.size_bytes(node["size"], what + ".size", bytes);
+    reader.duration_ns(node["age"], what + ".age", age_ns);
+  }
+}
+
 void read_events(YamlReader& reader, const YAML::Node& events, Events& into) {
   if (!reader.check_map(
           events, "events",
@@ -131,6 +142,8 @@ void read_events(YamlReader& reader, const YAML::Node& events, Events& into) {
   into.body_digest = digest;
   reader.names(events["request_headers"], "events.request_headers", 32, into.request_headers);
   reader.names(events["mask"], "events.mask", 32, into.mask);
+  read_bounds(reader, events["keep"], "events.keep", into.keep_bytes, into.keep_age_ns);
+  read_bounds(reader, events["rotate"], "events.rotate", into.rotate_bytes, into.rotate_age_ns);
   if (const YAML::Node sample = events["sample"]; sample && sample.IsScalar()) {
     std::uint64_t number = 0;
     const std::string text = sample.Scalar();
@@ -139,40 +152,63 @@ void read_events(YamlReader& reader, const YAML::Node& events, Events& into) {
       reader.complain(sample, "events.sample wants 1/N, N up to 1000000");
     } else {
       into.sample = static_cast<std::uint32_t>(number);
+      if (into.sample > 1 && into.http_records == HttpRecords::kAll) {
+        into.http_records = HttpRecords::kSampled;
+      }
     }
+  }
+}
+
+/// Every folder of a named instance is one deeper.
+void name_instance(const std::string& instance, Paths& paths) {
+  if (instance.empty() || instance == "main") return;
+  for (std::string* folder : {&paths.shm, &paths.state, &paths.run, &paths.log}) {
+    *folder += "/" + instance;
   }
 }
 
 void read_paths(YamlReader& reader, const YAML::Node& paths, const std::string& instance,
                 Paths& into) {
-  const bool named = !instance.empty() && instance != "main";
-  const bool given = reader.check_map(paths, "paths", {"shm", "state", "run", "log", "policy"});
-  into = {"/dev/shm/sluice", "/var/lib/sluice", "/run/sluice"};
-  for (const auto& [key, folder] : {std::pair{"shm", &into.shm}, std::pair{"state", &into.state},
-                                    std::pair{"run", &into.run}}) {
-    if (given) reader.text(paths[key], std::string("paths.") + key, *folder);
-    if (named) *folder += "/" + instance;
+  if (reader.check_map(paths, "paths", {"shm", "state", "run", "log", "policy"})) {
+    reader.text(paths["shm"], "paths.shm", into.shm);
+    reader.text(paths["state"], "paths.state", into.state);
+    reader.text(paths["run"], "paths.run", into.run);
+    reader.text(paths["log"], "paths.log", into.log);
+    reader.text(paths["policy"], "paths.policy", into.policy);
   }
+  name_instance(instance, into);
 }
 
 }  // namespace
 
-base::Result<Settings> load_settings(const std::string& file, const std::string& instance) {
+Paths default_paths(const std::string& instance) {
+  Paths paths;
+  name_instance(instance, paths);
+  return paths;
+}
+
+base::Result<Settings> load_settings(const std::string& file, const std::string& instance,
+                                     Reader who) {
   YamlReader reader(file);
   Settings settings;
   const YAML::Node root = reader.load();
-  if (reader.errors().empty() &&
+  if (reader.diagnostics().ok() &&
       reader.check_map(root, "sluice.yaml",
                        {"workers", "memory", "links", "events", "metrics", "paths"})) {
     read_workers(reader, root["workers"], settings);
     read_memory(reader, root["memory"], settings);
-    read_links(reader, root, settings);
+    if (root["links"] || who == Reader::kDataplane) read_links(reader, root, settings);
     read_events(reader, root["events"], settings.events);
+    if (const YAML::Node metrics = root["metrics"];
+        reader.check_map(metrics, "metrics", {"listen"})) {
+      reader.text(metrics["listen"], "metrics.listen", settings.metrics_listen);
+    }
     read_paths(reader, root["paths"], instance, settings.paths);
-  } else if (reader.errors().empty()) {
-    reader.complain(root, "no links: an empty configuration");
+  } else if (reader.diagnostics().ok()) {
+    if (who == Reader::kDataplane) reader.complain(root, "no links: an empty configuration");
+    settings.paths = default_paths(instance);
   }
-  if (!reader.errors().empty()) return base::Error{reader.errors()};
+  if (!reader.diagnostics().ok()) return base::Error{reader.errors()};
   return settings;
 }
 

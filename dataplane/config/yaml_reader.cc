@@ -8,49 +8,20 @@
 #include <charconv>
 #include <set>
 
+#include "dataplane/config/units.h"
+
 namespace sluice::config {
-namespace {
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j - 1] + 1, above + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-}  // namespace
-
 bool parse_number(const std::string& text, std::uint64_t& into) {
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, into);
   return error == std::errc() && at == end && !text.empty();
 }
 
-std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& known) {
-  std::string_view best;
-  std::size_t best_distance = word.size() / 2 + 1;
-  for (const std::string_view name : known) {
-    const std::size_t distance = edit_distance(word, name);
-    if (distance > best_distance || (distance == best_distance && !best.empty())) continue;
-    best = name;
-    best_distance = distance;
-  }
-  return best;
-}
-
 YAML::Node YamlReader::load() {
   try {
     return YAML::LoadFile(file_);
   } catch (const YAML::BadFile&) {
-    errors_ += file_ + ":1:1: cannot be read: give the right file with --config\n";
+    diagnostics_.error(file_, 1, 1, "cannot be read: give the right file with --config");
   } catch (const YAML::Exception& wrong) {
     complain_at(wrong.mark, wrong.msg);
   }
@@ -58,8 +29,14 @@ YAML::Node YamlReader::load() {
 }
 
 void YamlReader::complain_at(const YAML::Mark& mark, const std::string& message) {
-  errors_ += file_ + ":" + std::to_string(std::max(mark.line, 0) + 1) + ":" +
-             std::to_string(std::max(mark.column, 0) + 1) + ": " + message + "\n";
+  diagnostics_.error(file_, static_cast<std::uint32_t>(std::max(mark.line, 0) + 1),
+                     static_cast<std::uint32_t>(std::max(mark.column, 0) + 1), message);
+}
+
+std::string YamlReader::errors() const {
+  std::string text;
+  for (const Diagnostic& error : diagnostics_.errors) text += to_text(error) + "\n";
+  return text;
 }
 
 void YamlReader::complain(const YAML::Node& node, const std::string& message) {
@@ -78,9 +55,7 @@ bool YamlReader::check_map(const YAML::Node& node, const std::string& what,
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : std::string();
     if (!seen.insert(key).second) complain(entry.first, key + " stands twice in " + what);
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    const std::string_view near = nearest_name(key, known);
-    complain(entry.first, "unknown key " + key + " in " + what +
-                              (near.empty() ? "" : ": did you mean " + std::string(near) + "?"));
+    complain(entry.first, "unknown key " + key + " in " + what + suggestion(key, known));
   }
   return true;
 }
@@ -105,6 +80,26 @@ void YamlReader::number(const YAML::Node& node, const std::string& what, std::ui
     return;
   }
   into = value;
+}
+
+void YamlReader::amount(const YAML::Node& node, const std::string& what,
+                        base::Result<std::uint64_t> (*parse)(std::string_view),
+                        std::uint64_t& into) {
+  if (!node) return;
+  const auto value = parse(node.IsScalar() ? std::string_view(node.Scalar()) : std::string_view());
+  if (!value.ok()) {
+    complain(node, what + ": " + value.error().message);
+    return;
+  }
+  into = value.value();
+}
+
+void YamlReader::size_bytes(const YAML::Node& node, const std::string& what, std::uint64_t& into) {
+  amount(node, what, parse_size_bytes, into);
+}
+
+void YamlReader::duration_ns(const YAML::Node& node, const std::string& what, std::uint64_t& into) {
+  amount(node, what, parse_duration_ns, into);
 }
 
 void YamlReader::names(const YAML::Node& node, const std::string& what, std::size_t count_max,

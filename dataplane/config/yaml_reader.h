@@ -12,12 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/base/result.h"
+#include "dataplane/config/diagnostics.h"
+
 namespace sluice::config {
 
 /// Reads a number in decimal. False on anything else.
 bool parse_number(const std::string& text, std::uint64_t& into);
-/// The one of `known` that is nearest to `word` in edits, if it is near; else empty.
-std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& known);
 
 /// Reads one YAML file and collects every complaint about it as file:line:column: message, so that
 /// one run shows them all. An absent node leaves the default in place.
@@ -35,6 +36,9 @@ class YamlReader {
   void text(const YAML::Node& node, const std::string& what, std::string& into);
   void number(const YAML::Node& node, const std::string& what, std::uint64_t smallest,
               std::uint64_t largest, std::uint64_t& into);
+  /// A size or duration with its unit (units.h).
+  void size_bytes(const YAML::Node& node, const std::string& what, std::uint64_t& into);
+  void duration_ns(const YAML::Node& node, const std::string& what, std::uint64_t& into);
   /// A list of names, made lower case.
   void names(const YAML::Node& node, const std::string& what, std::size_t count_max,
              std::vector<std::string>& into);
@@ -53,15 +57,19 @@ class YamlReader {
     complain_choice(node, what, words);
   }
 
+  [[nodiscard]] const Diagnostics& diagnostics() const { return diagnostics_; }
   /// One complaint a line, in the order of the file's reading.
-  [[nodiscard]] const std::string& errors() const { return errors_; }
+  [[nodiscard]] std::string errors() const;
 
  private:
+  void amount(const YAML::Node& node, const std::string& what,
+              base::Result<std::uint64_t> (*parse)(std::string_view), std::uint64_t& into);
   void complain_choice(const YAML::Node& node, const std::string& what,
                        const std::vector<std::string_view>& words);
   void complain_at(const YAML::Mark& mark, const std::string& message);
 
-  std::string file_, errors_;
+  std::string file_;
+  Diagnostics diagnostics_;
 };
 
 }  // namespace sluice::config

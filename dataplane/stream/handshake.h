@@ -79,7 +79,7 @@ class HandshakeTable {
                           Segment& segment, Connection* existing);
   HandshakeOutcome on_syn_ack(Direction direction, Entry* entry, Segment& segment,
                               const Connection* existing);
-  HandshakeOutcome on_other(Direction direction, Entry& entry, const Segment& segment,
+  HandshakeOutcome on_other(Direction direction, Entry& entry, Segment& segment,
                             const Connection* existing);
 
   Entry* entries_ = nullptr;

@@ -79,6 +79,8 @@ enum class Fate : std::uint8_t {
 
 struct Outcome {
   Fate fate = Fate::kForward;
+  /// Why it is dropped; with kForward what was changed (kTcpUrgent: urgent pointer cleared,
+  /// kBlockedFlow: cut where the block starts) or, in monitor, what block mode would drop it for.
   abi::Reason reason = abi::Reason::kNone;
   bool out_of_order = false;    ///< beyond a gap: copied and forwarded
   bool retransmission = false;  ///< nothing but bytes known before

@@ -9,6 +9,7 @@
 #include "dataplane/abi/limits.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/stream/byte_store.h"
+#include "dataplane/stream/gap_ranges.h"
 #include "dataplane/stream/handshake.h"
 #include "dataplane/stream/pools.h"
 #include "dataplane/stream/segment_sink.h"
@@ -119,11 +120,67 @@ class Connection {
                                     std::uint32_t sequence) const;
 
  private:
-  struct Placed;
+  /// One segment in stream offsets, and what is known of it so far.
+  struct Placed {
+    Direction direction;
+    std::int64_t begin, end;  ///< of its payload
+    bool fin;
+    bool new_fin;  ///< the FIN was not known before
+  };
+  /// Bytes of the segment in hand: shown without going through the store.
+  struct Direct {
+    std::int64_t begin = 0;
+    base::Bytes bytes = {};
+  };
+
   static bool fin_passed(const Half& sender) {
     return sender.fin_forwarded && sender.forwarded == sender.fin;
   }
-  Half& half(Direction direction) { return halves_[static_cast<unsigned>(direction)]; }
+  Half& half_of(Direction direction) { return halves_[static_cast<unsigned>(direction)]; }
+
+  // tcp_connection.cc: nothing here calls a sink.
+  [[nodiscard]] std::int64_t offset_of(const Half& sender, std::uint32_t sequence) const;
+  [[nodiscard]] abi::Reason check_header(const Placed& placed,
+                                         const net::ParsedPacket& packet) const;
+  [[nodiscard]] abi::Reason check_acknowledgment(Direction direction, std::int64_t offset) const;
+  [[nodiscard]] abi::Reason check_fin(Pools& pools, Placed& placed) const;
+  void accept_acknowledgment(Pools& pools, Direction direction, const net::ParsedPacket& packet,
+                             std::int64_t offset);
+  void accept_timestamp(Direction direction, const net::ParsedPacket& packet);
+  Outcome on_reset(const Placed& placed, Segment& segment);
+  [[nodiscard]] bool differs(Pools& pools, const Placed& placed, base::Bytes payload) const;
+  Outcome on_beyond_gap(Pools& pools, const Placed& placed, Segment& segment);
+  Outcome on_known(Pools& pools, const Placed& placed, Segment& segment);
+  Outcome leave_or_hold(Pools& pools, const Placed& placed, Segment& segment);
+  [[nodiscard]] std::int64_t blocked_stop(Pools& pools, Direction direction, std::int64_t begin,
+                                          std::int64_t end) const;
+  [[nodiscard]] bool count_small(const Placed& placed);
+  [[nodiscard]] abi::Reason store_new(Pools& pools, const Placed& placed, const Segment& segment);
+  [[nodiscard]] std::int64_t deliverable_end(Pools& pools, const Half& sender,
+                                             std::int64_t end) const;
+  [[nodiscard]] GapRanges* gap_ranges(Pools& pools, const Half& sender) const;
+  void mark_forwarded(Pools& pools, Half& sender, std::int64_t end);
+  void free_known(Pools& pools, Half& sender);
+  void release_memory(Pools& pools, Half& sender);
+  void push_held(Pools& pools, Half& sender, const Placed& placed, net::PacketRef ref);
+  [[nodiscard]] Pools::Held pop_held(Pools& pools, Half& sender);
+
+  // tcp_connection_sink.h
+  template <SegmentSink Sink>
+  Outcome on_sound_header(Pools& pools, Placed& placed, Segment& segment, Sink& sink);
+  template <SegmentSink Sink>
+  void lose_until(Pools& pools, Direction direction, std::int64_t offset, Sink& sink);
+  template <SegmentSink Sink>
+  Outcome on_data(Pools& pools, Placed& placed, Segment& segment, Sink& sink);
+  template <SegmentSink Sink>
+  Outcome on_new_bytes(Pools& pools, const Placed& placed, Segment& segment, Sink& sink);
+  template <SegmentSink Sink>
+  bool inspect(Pools& pools, Direction direction, const Direct& direct, Sink& sink);
+  template <SegmentSink Sink>
+  void tell_end(Direction direction, Sink& sink);
+  template <SegmentSink Sink>
+  void settle_held(Pools& pools, Direction direction, bool enforce, Sink& sink);
+  static void note(Half& sender, const Progress& progress);
 
   std::array<Half, 2> halves_;
   base::Nanos last_seen_ = 0;
@@ -131,5 +188,8 @@ class Connection {
   bool sack_ = false;
   bool reopening_ = false;
 };
+static_assert(sizeof(Connection) <= 288, "part of the 512 bytes of an idle inspected flow");
 
 }  // namespace sluice::stream
+
+#include "dataplane/stream/tcp_connection_sink.h"

@@ -2,13 +2,10 @@
 # Copyright the Sluice authors
 """A TCP client that sends whatever segments a test wants, from an address the kernel does not own.
 
-Frames go over an AF_PACKET socket in a network namespace; the client answers ARP for its own
-address, so the kernel of that namespace sends no resets in its name. Only for namespaces that a
-test made itself.
+Frames go over a packet socket of a laboratory; the client answers ARP for its own address, so the
+kernel sends no resets in its name.
 """
 
-import contextlib
-import ctypes
 import os
 import random
 import select
@@ -17,25 +14,6 @@ import struct
 import time
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-@contextlib.contextmanager
-def in_namespace(name):
-    """Runs the block's socket() calls in namespace `name` (None: here)."""
-    if name is None:
-        yield
-        return
-    back = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{name}", os.O_RDONLY)
-    try:
-        if _LIBC.setns(there, 0x40000000) != 0:
-            raise OSError(ctypes.get_errno(), f"setns {name}")
-        yield
-    finally:
-        _LIBC.setns(back, 0x40000000)
-        os.close(there)
-        os.close(back)
 
 
 def checksum(data):
@@ -69,10 +47,8 @@ def tcp_segment(source, destination, sport, dport, seq, ack, flags, payload=b"",
 class Link:
     """One AF_PACKET socket with an address of its own; connections share it."""
 
-    def __init__(self, namespace, interface, address, server):
-        with in_namespace(namespace):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
-            self.socket.bind((interface, 0))
+    def __init__(self, raw_socket, address, server):
+        self.socket = raw_socket
         self.socket.setblocking(False)
         self.address, self.server = address, server
         self.mac = bytes([2, 0x5C]) + os.urandom(4)

@@ -223,7 +223,6 @@ TEST(Settings, InstanceAddsItsNameToEachFolder) {
   EXPECT_EQ(settings.value().paths.state, "/var/lib/sluice/two");
   EXPECT_EQ(settings.value().eve.keep_bytes, 10u << 20);
   EXPECT_EQ(settings.value().eve.keep_age_s, 7u * 86'400);
-  EXPECT_EQ(settings.value().sample_honest, 10u);
   EXPECT_EQ(load_settings(folder.path() + "/none", "main").value().paths.socket(),
             "/run/sluice/control.sock");
 }

@@ -70,11 +70,11 @@ link: 1
   const std::string& errors = loaded.error().message;
   for (const char* expected :
        {":1:19: workers.cores wants a list",
-        ":1:23: unknown key idel in workers: did you mean idle?",
+        ":1:23: unknown key idel in workers (did you mean idle?)",
         ":1:41: workers.idle wants spin, pause or sleep", ":2:20: memory.pool_mb wants a number",
         ":2:35: memory.huge_pages wants auto, on or off", "net_null0 is named twice",
         "links.mtu wants a number", "two links named a", ":5:5: links.outside is missing",
-        ":6:1: unknown key link in sluice.yaml: did you mean links?"}) {
+        ":6:1: unknown key link in sluice.yaml (did you mean links?)"}) {
     EXPECT_NE(errors.find(expected), std::string::npos) << expected << "\n" << errors;
   }
 }
