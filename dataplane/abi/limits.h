@@ -130,5 +130,16 @@ inline constexpr std::size_t kMatchValueBytesMax = 512;  // value kept of a matc
 inline constexpr std::size_t kExpandedBytesMax = 8192;   // one text with its macros; cut
 inline constexpr std::size_t kTxVariablesMax = 4096;     // members of TX; transaction_memory
 inline constexpr std::size_t kRuleRemovalsMax = 256;     // ctl:ruleRemove* of one request
+// -- engine -------------------------------------------------------------------------------------
+/// Both heads of a transaction with their field tables, as the parsers need them; beyond:
+/// transaction_memory.
+inline constexpr std::size_t kTransactionArenaBytes = 2 * (kHeadBytesMax + 8 * 1024);
+inline constexpr std::size_t kReplyBytesMax = 1024;  // head and problem details of our reply
+/// Timers, waiting replies and connections with work left over that one poll() handles.
+inline constexpr std::size_t kTimersPerPoll = 64;
+/// Resets sent in answer to packets of one connection that is over, per second (evasion RX9); of
+/// packets without a connection, per worker and second.
+inline constexpr std::size_t kResetsPerSecond = 2;
+inline constexpr std::size_t kMidstreamResetsPerSecond = 1000;
 
 }  // namespace sluice::abi

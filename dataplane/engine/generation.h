@@ -9,19 +9,17 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/abi/image.h"
 #include "dataplane/abi/limits.h"
-#include "dataplane/abi/policy.h"
+#include "dataplane/abi/policy_view.h"
 #include "dataplane/abi/verdict.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/ip_address.h"
-
-namespace sluice::rules {
-class Ruleset;
-class WorkerState;
-}  // namespace sluice::rules
+#include "dataplane/rules/ruleset.h"
 
 /// One accepted generation as workers see it: the ruleset and the policy of an image, and how many
 /// transactions of each worker still use it.
@@ -48,29 +46,35 @@ class Generation {
   struct Opened {
     std::unique_ptr<Generation> generation;  ///< null: refused
     abi::ImageError error = abi::ImageError::kNone;
+    std::string message;  ///< what was wrong, for a person
   };
   /// image: 64-byte aligned, read-only from now on, outlives the generation. Verifies it
-  /// (rules::verify_image) and prepares scratch for `workers` (1..kWorkersMax) workers. Allocates;
-  /// never on a worker.
+  /// (rules::Ruleset::open) and prepares scratch for workers 0..workers-1. Allocates; never on a
+  /// worker.
   static Opened open(base::Bytes image, std::size_t workers);
-  ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
-  [[nodiscard]] const abi::PolicyHeader& policy() const { return *policy_; }
+  [[nodiscard]] const abi::PolicyView& policy() const { return policy_; }
   [[nodiscard]] std::span<const abi::PolicyService> services() const { return services_; }
   [[nodiscard]] const rules::Ruleset& ruleset() const { return *ruleset_; }
-  [[nodiscard]] rules::WorkerState& worker_state(std::size_t worker) const;
-  [[nodiscard]] std::string_view text(const abi::StringRef& ref) const;
   [[nodiscard]] base::Bytes image() const { return image_; }
 
-  /// Index of the first service at address and port, or kNoService. port -1: any port of the
-  /// address (fragments, unknown protocols). O(1) for whole addresses, O(prefixes) for shorter.
-  [[nodiscard]] std::uint16_t service_at(const base::IpAddress& address, int port) const;
-  /// Among the services of one address and port, the one whose host fits. `first` is what
-  /// service_at() gave; `host`: lower case, without port. kNoService: every one names hosts and
-  /// none fits. O(services * hosts).
+  /// Index of the first service at address and port, or kNoService. O(1) for whole addresses,
+  /// O(prefixes) for shorter ones.
+  [[nodiscard]] std::uint16_t service_at(const base::IpAddress& address, std::uint16_t port) const;
+  /// Index of the first service at the address, whatever the port: fragments, unknown protocols.
+  [[nodiscard]] std::uint16_t service_at_address(const base::IpAddress& address) const;
+  /// Whether the address is one that no outside frame may come from: a service's, but not by the
+  /// prefix of all addresses.
+  [[nodiscard]] bool is_own_address(const base::IpAddress& address, std::uint16_t port) const {
+    const std::uint16_t service = service_at(address, port);
+    return service != kNoService && !everywhere_[service];
+  }
+  /// Among the services of one address and port, the one whose host fits: `first` is what
+  /// service_at() gave, host is in lower case without port. kNoService: each names hosts and none
+  /// fits. O(services * hosts).
   [[nodiscard]] std::uint16_t service_for_host(std::uint16_t first, const base::IpAddress& address,
                                                std::uint16_t port, std::string_view host) const;
 
@@ -91,33 +95,36 @@ class Generation {
  private:
   Generation() = default;
   void index_services();
+  [[nodiscard]] bool serves(const abi::PolicyService& service, const base::IpAddress& address,
+                            std::uint16_t port) const;
 
   struct alignas(abi::kCacheLineBytes) Pin {
     std::atomic<std::uint32_t> count{0};
   };
-  /// One whole address and port, or port 0 for "any port of it".
-  struct Endpoint {
+  /// One whole address and the run of its (port, service) pairs.
+  struct Address {
     base::IpAddress address;
-    std::uint16_t port = 0;
-    std::uint16_t service = kNoService;
-    std::uint32_t reserved = 0;
+    std::uint32_t first = 0, count = 0;  ///< count 0: a free place
+  };
+  struct Port {
+    std::uint16_t port, service;
+    bool any;
   };
   struct Range {
     base::IpPrefix prefix;
-    std::uint16_t service = kNoService;
+    std::uint16_t service;
   };
+  [[nodiscard]] const Address* find_address(const base::IpAddress& address) const;
 
   base::Bytes image_;
   std::uint64_t number_ = 0;
-  const abi::PolicyHeader* policy_ = nullptr;
+  abi::PolicyView policy_;
   std::span<const abi::PolicyService> services_;
-  base::Bytes strings_;
   std::unique_ptr<rules::Ruleset> ruleset_;
-  std::array<std::unique_ptr<rules::WorkerState>, abi::kWorkersMax> worker_states_;
-  std::unique_ptr<Endpoint[]> endpoints_;  ///< open addressing, power of two
-  std::size_t endpoint_mask_ = 0;
-  std::unique_ptr<Range[]> ranges_;  ///< prefixes shorter than an address
-  std::size_t range_count_ = 0;
+  std::vector<Address> addresses_;  ///< open addressing, power of two
+  std::vector<Port> ports_;
+  std::vector<Range> ranges_;  ///< prefixes shorter than an address
+  std::array<bool, abi::kServicesMax> everywhere_ = {};
   std::array<Pin, abi::kWorkersMax> pins_;
 };
 

@@ -18,6 +18,7 @@ struct ChunkRules {
   bool leading_zeros = false;
   bool extensions = false;
   bool trailers = false;
+  bool tiny_chunks_refused = true;
   std::uint32_t line_bytes_max = 4096;  ///< one extension; all trailers
 };
 
@@ -36,6 +37,9 @@ class ChunkFramer {
   };
 
   void start(const ChunkRules& rules);
+  /// After a refusal: goes on at the offending byte by other rules. False where no rule explains
+  /// it.
+  [[nodiscard]] bool relax(const ChunkRules& rules);
   /// The next region of a nonempty chunk, from its start. O(size).
   [[nodiscard]] Region next(base::Bytes chunk);
   [[nodiscard]] abi::Reason reason() const { return reason_; }
@@ -53,10 +57,12 @@ class ChunkFramer {
     kTrailer,
     kTrailerLf,
     kEndLf,
+    kEnded,
   };
 
   abi::Reason take(std::uint8_t byte);
   abi::Reason take_size(std::uint8_t byte);
+  abi::Reason take_extension(std::uint8_t byte);
   abi::Reason end_size_line();
   abi::Reason take_trailer(std::uint8_t byte);
 
@@ -68,7 +74,6 @@ class ChunkFramer {
   std::uint32_t line_bytes_ = 0;
   std::uint8_t digits_ = 0;
   State state_ = State::kSizeFirst;
-  bool ended_ = false;
   abi::Reason reason_ = abi::Reason::kNone;
 };
 

@@ -21,7 +21,6 @@ using HeadBuffer = ArenaBuffer;
 /// waiting for more (evasion catalogue HF11 to HF13, HF19, HH8, HH9, HH13).
 class HeadScanner {
  public:
-  enum class Kind : std::uint8_t { kRequest, kResponse };
   enum class Status : std::uint8_t { kNeedMore, kStartLine, kComplete, kRefused };
   struct Result {
     Status status = Status::kNeedMore;
@@ -30,7 +29,7 @@ class HeadScanner {
   };
 
   /// `leading_crlf`: one empty line may come before the start line.
-  void start(Kind kind, const HeadLimits& limits, bool leading_crlf);
+  void start(const HeadLimits& limits, bool leading_crlf);
 
   /// Scans to the next stop: end of the chunk, end of the start line (kStartLine, once), end of the
   /// head, or an offence. O(chunk), 16 bytes at a time.
@@ -38,19 +37,24 @@ class HeadScanner {
 
   /// Bytes of the head so far, leading empty line not counted.
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
-  /// Of the bytes consumed by the last scan(): those of a leading empty line, at its start.
+  /// Of the bytes consumed by the last scan(): those of a leading empty line, at their start.
   [[nodiscard]] std::uint32_t skipped() const { return skipped_; }
   [[nodiscard]] std::uint32_t lines() const { return lines_; }
   [[nodiscard]] bool idle() const { return bytes_ == 0; }
 
  private:
+  Result refuse(std::size_t at, abi::Reason reason, std::size_t counted = 0);
+  void count(std::size_t run);
+  [[nodiscard]] std::size_t line_bytes_max() const;
+  [[nodiscard]] std::size_t run_allowed() const;
+  [[nodiscard]] abi::Reason too_large() const;
+  abi::Reason control_byte(std::uint8_t byte);
+  Status end_line();
+
   HeadLimits limits_;
   std::uint32_t bytes_ = 0, line_bytes_ = 0, lines_ = 0, skipped_ = 0;
-  std::uint8_t leading_ = 0;  ///< bytes of the leading empty line seen
-  Kind kind_ = Kind::kRequest;
   bool leading_allowed_ = false;
   bool after_cr_ = false;
-  bool complete_ = false;
 };
 
 }  // namespace sluice::http

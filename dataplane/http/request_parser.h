@@ -5,6 +5,7 @@
 
 #include "dataplane/abi/reasons.h"
 #include "dataplane/base/arena.h"
+#include "dataplane/http/arena_buffer.h"
 #include "dataplane/http/chunk_framer.h"
 #include "dataplane/http/event.h"
 #include "dataplane/http/head.h"
@@ -33,7 +34,8 @@ class RequestParser {
   void reset();
 
   /// Starts the next message. `arena` must outlive the message and may be used by others between
-  /// calls; the head needs its size and 48 bytes a field of it. Full: kRefused transaction_memory.
+  /// calls; the head takes twice its size at most and 40 bytes a field of it. Full: kRefused with
+  /// transaction_memory.
   void begin(base::Arena& arena, const HeadLimits& limits);
 
   /// Feeds in-order bytes, borrowed for this call. Consumes a prefix and stops at the first event.
@@ -49,38 +51,53 @@ class RequestParser {
   /// After kRefused: read on as a forgiving server might.
   void continue_leniently();
 
-  /// No byte of a message has come since begin() (leading empty lines do not count).
+  /// No byte of a message has come since begin() (a leading empty line does not count).
   [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
-  /// In the head, begun and not complete.
+  /// A message has begun and its head is not complete.
   [[nodiscard]] bool in_head() const { return state_ == State::kHead && !scanner_.idle(); }
   /// Messages completed on this connection.
   [[nodiscard]] std::uint32_t messages() const { return messages_; }
 
  private:
-  enum class State : std::uint8_t { kHead, kBody, kComplete, kRefused, kLenientHead, kUnparsed };
+  enum class State : std::uint8_t {
+    kComplete,  ///< begin() is due
+    kHead,
+    kHeadGiven,  ///< what follows depends on the framing
+    kLength,
+    kChunked,
+    kRefused,
+    kLenientHead,
+    kLenientHeadReady,
+    kUnparsed,
+  };
 
   Step feed_head(base::Bytes chunk);
-  Step feed_body(base::Bytes chunk);
+  Step feed_length(base::Bytes chunk);
+  Step feed_chunked(base::Bytes chunk);
   Step feed_lenient_head(base::Bytes chunk);
-  Step finish_head(std::size_t consumed);
-  Step refuse(abi::Reason reason, base::Bytes chunk, std::size_t consumed);
+  Step start_body(base::Bytes chunk);
   Step complete(std::size_t consumed);
-  void gather_leniently(base::Bytes chunk, std::size_t& consumed);
-  [[nodiscard]] bool read_leniently();
+  Step refuse(abi::Reason reason, std::size_t consumed);
+  Step refuse_head(abi::Reason reason, base::Bytes rest, std::size_t consumed);
+  [[nodiscard]] abi::Reason check_start(std::uint32_t lines) const;
+  abi::Reason finish_head();
+  bool gather_leniently(base::Bytes rest, std::size_t& taken);
+  [[nodiscard]] std::string_view start_line() const;
 
-  HeadBuffer buffer_;
+  ArenaBuffer buffer_;
   HeadScanner scanner_;
   ChunkFramer chunks_;
   LlhttpCheck llhttp_;
   RequestHead head_;
   HeadLimits limits_;
+  base::Arena* arena_ = nullptr;
   std::uint64_t body_left_ = 0;
   std::uint32_t messages_ = 0;
   State state_ = State::kComplete;
   abi::Reason reason_ = abi::Reason::kNone;
   bool readable_ = false;
-  bool head_given_ = false;
-  bool lenient_ = false;
+  bool head_ended_ = false;  ///< of a refused head: its lenient end is known
+  bool lenient_ = false;     ///< no second reader any more
   bool closed_ = false;
 };
 

@@ -5,6 +5,7 @@
 
 #include "dataplane/abi/reasons.h"
 #include "dataplane/base/arena.h"
+#include "dataplane/http/arena_buffer.h"
 #include "dataplane/http/chunk_framer.h"
 #include "dataplane/http/event.h"
 #include "dataplane/http/head.h"
@@ -22,15 +23,15 @@ struct ResponseContext {
 /// Reads the responses of one connection, interim ones too, each of them a message: kHeadComplete
 /// and kMessageComplete. Use as RequestParser: begin() with the context of the oldest request that
 /// has no final response, after an interim response with the same one again. Every refusal is
-/// http_response: what cannot be framed cannot be paired with a request.
+/// http_response (or transaction_memory): what cannot be framed cannot be paired with a request.
 class ResponseParser {
  public:
   /// Forgets the connection.
   void reset();
   /// Starts the next message; `arena` as in RequestParser::begin().
   void begin(base::Arena& arena, const HeadLimits& limits, ResponseContext context);
-  /// As RequestParser::feed(). More than abi::kInterimResponsesMax interim responses in a row
-  /// refuse.
+  /// As RequestParser::feed(). More than abi::kInterimResponsesMax interim responses in a row, and
+  /// bytes after a response that closes, refuse. O(chunk).
   [[nodiscard]] Step feed(base::Bytes chunk);
   /// The server has closed: kMessageComplete where the body went until then, kNeedMore between
   /// messages, else kRefused (cut short).
@@ -38,28 +39,42 @@ class ResponseParser {
 
   [[nodiscard]] const ResponseHead& head() const { return head_; }
   [[nodiscard]] abi::Reason reason() const { return reason_; }
+  /// No byte of a message has come since begin().
   [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
 
  private:
-  enum class State : std::uint8_t { kHead, kBody, kComplete, kRefused, kUpgraded };
+  enum class State : std::uint8_t {
+    kComplete,  ///< begin() is due
+    kHead,
+    kHeadGiven,
+    kLength,
+    kChunked,
+    kUntilClose,
+    kRefused,
+    kUpgraded,
+  };
 
   Step feed_head(base::Bytes chunk);
-  Step feed_body(base::Bytes chunk);
-  Step finish_head(std::size_t consumed);
-  Step refuse(std::size_t consumed);
+  Step feed_length(base::Bytes chunk);
+  Step feed_chunked(base::Bytes chunk);
+  Step start_body(base::Bytes chunk);
   Step complete(std::size_t consumed);
+  Step refuse(std::size_t consumed, abi::Reason reason = abi::Reason::kHttpResponse);
+  abi::Reason finish_head();
 
-  HeadBuffer buffer_;
+  ArenaBuffer buffer_;
   HeadScanner scanner_;
   ChunkFramer chunks_;
   LlhttpCheck llhttp_;
   ResponseHead head_;
-  HeadLimits limits_;
   ResponseContext context_;
+  base::Arena* arena_ = nullptr;
   std::uint64_t body_left_ = 0;
+  std::uint32_t messages_ = 0;
   std::uint32_t interims_ = 0;
   State state_ = State::kComplete;
   abi::Reason reason_ = abi::Reason::kNone;
+  bool closed_ = false;
 };
 
 }  // namespace sluice::http

@@ -46,6 +46,9 @@ class ClientAddressFinder {
                       const base::IpAddress& peer)
       : policy_(policy), service_(service), peer_(peer) {}
 
+  /// Whether the peer is one of the service's trusted proxies.
+  [[nodiscard]] bool peer_is_trusted() const { return is_trusted(peer_); }
+
   template <typename Fields>
   base::IpAddress find(const Fields& fields) {
     if (service_.client_address_header.bytes == 0 || !is_trusted(peer_)) return peer_;

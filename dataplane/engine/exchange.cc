@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/engine/exchange.h"
+
+#include <algorithm>
+
+namespace sluice::engine {
+namespace {
+
+using abi::Reason;
+using stream::kAllOffsets;
+using stream::Progress;
+
+constexpr std::uint16_t kBadGateway = 502, kRequestTimeout = 408;
+/// First byte of a TLS record that starts a handshake (RFC 8446 section 5.1).
+constexpr std::uint8_t kTlsHandshake = 0x16;
+
+Progress everything(std::size_t bytes) {
+  return {static_cast<std::uint32_t>(bytes), kAllOffsets, kAllOffsets, false};
+}
+
+}  // namespace
+
+void Exchange::start(const net::ParsedPacket& packet, bool from_client,
+                     std::uint32_t transactions) {
+  request_parser_.reset();
+  response_parser_.reset();
+  to_server_ = from_client ? net::template_of(packet) : net::reversed(net::template_of(packet));
+  first_ = count_ = 0;
+  transactions_ = transactions;
+  request_ = bad_ = nullptr;
+  bad_place_ = 0;
+  block_offset_ = client_allowed_ = server_allowed_ = skip_until_ = 0;
+  hold_from_ = -1;
+  block_reason_ = Reason::kNone;
+  state_ = ExchangeState::kHttp;
+  response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = false;
+}
+
+Transaction& Exchange::front(WorkerContext& context) const {
+  return context.transactions->at(queue_[first_]);
+}
+
+Transaction* Exchange::add(WorkerContext& context) {
+  Transaction* transaction = context.transactions->take();
+  if (transaction == nullptr) return nullptr;
+  queue_[(first_ + count_) % abi::kPipelinedMax] = transaction->pool_index;
+  ++count_;
+  return transaction;
+}
+
+void Exchange::drop_front(WorkerContext& context) {
+  Transaction& transaction = front(context);
+  transaction.release(context.worker);
+  context.transactions->give(transaction);
+  first_ = (first_ + 1) % abi::kPipelinedMax;
+  --count_;
+  if (bad_place_ != 0) --bad_place_;
+}
+
+http::HeadLimits Exchange::head_limits(const WorkerContext& context,
+                                       const ConnectionInfo& connection) const {
+  http::HeadLimits limits;
+  if (context.live == nullptr || connection.first_service >= context.live->services().size()) {
+    return limits;
+  }
+  const abi::PolicyService& service = context.live->services()[connection.first_service];
+  const auto choose = [](std::uint32_t& limit, std::uint32_t configured) {
+    if (configured != 0) limit = configured;
+  };
+  choose(limits.request_line_bytes_max, service.request_line_bytes_max);
+  choose(limits.header_bytes_max, service.header_bytes_max);
+  choose(limits.head_bytes_max, service.head_bytes_max);
+  choose(limits.headers_max, service.headers_max);
+  limits.allow_websocket = service.allow_websocket != 0;
+  return limits;
+}
+
+// -- requests -----------------------------------------------------------------------------------
+
+/// False: nothing can be parsed now; state() says whether to wait, to block or to give up.
+bool Exchange::open_request(WorkerContext& context, const ConnectionInfo& connection,
+                            std::int64_t offset, base::Bytes chunk) {
+  if (count_ == abi::kPipelinedMax) return false;
+  Transaction* transaction = add(context);
+  if (transaction == nullptr) {
+    const bool blocks = context.mode_of(connection.first_service) == abi::Mode::kBlock;
+    state_ = blocks ? ExchangeState::kBlocked : ExchangeState::kOpaque;
+    block_reason_ = Reason::kWorkerMemory;
+    block_offset_ = offset;
+    return false;
+  }
+  transaction->start(++transactions_, offset, context.now, context.wall);
+  if (transactions_ == 1) starts_like_tls_ = chunk[0] == kTlsHandshake;
+  request_ = transaction;
+  request_parser_.begin(transaction->arena, head_limits(context, connection));
+  return true;
+}
+
+Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo& connection,
+                                   std::int64_t offset, base::Bytes chunk) {
+  Judge judge(context, connection);
+  std::size_t consumed = 0;
+  bool again = false;  // an event without bytes may follow an event
+  while (state_ == ExchangeState::kHttp && (consumed < chunk.size() || again)) {
+    const base::Bytes rest = chunk.subspan(consumed);
+    if (request_ == nullptr) {
+      if (rest.empty()) break;
+      if (!open_request(context, connection, offset + static_cast<std::int64_t>(consumed), rest)) {
+        break;
+      }
+    }
+    if (is_early(*request_) && !rest.empty()) {
+      // The server may read what follows as the next request (evasion HF8).
+      if (judge.refuse(*request_, Reason::kHttpEarlyResponse, std::uint16_t{0})) {
+        block(*request_);
+        break;
+      }
+    }
+    const http::Step step = request_parser_.feed(rest);
+    consumed += step.consumed;
+    request_->request_bytes += step.consumed;
+    request_->inspected_bytes += step.consumed;
+    again = step.event != http::Event::kNeedMore && step.event != http::Event::kUnparsed;
+    if (!on_request_event(context, judge, step)) break;
+  }
+  switch (state_) {
+    case ExchangeState::kOpaque:
+      return everything(chunk.size());
+    case ExchangeState::kBlocked:
+      client_allowed_ = std::max(client_allowed_, block_offset_);
+      return {static_cast<std::uint32_t>(chunk.size()), client_allowed_, 0, true};
+    case ExchangeState::kHttp:
+    case ExchangeState::kAwaitUpgrade:
+      break;
+  }
+  client_allowed_ = std::max(client_allowed_, offset + static_cast<std::int64_t>(consumed));
+  return {static_cast<std::uint32_t>(consumed), client_allowed_, 0, false};
+}
+
+/// False: stop feeding.
+bool Exchange::on_request_event(WorkerContext& context, Judge& judge, const http::Step& step) {
+  Transaction& transaction = *request_;
+  bool bad = false;
+  switch (step.event) {
+    case http::Event::kNeedMore:
+      return true;
+    case http::Event::kHeadComplete:
+      if (transaction.request_head_done) return true;  // judged by its lenient reading
+      transaction.request = request_parser_.head();
+      bad = judge.request_head(transaction);
+      if (transaction.refusal != Reason::kNone) {
+        bad = judge.refuse(transaction, transaction.refusal, nullptr);
+      }
+      break;
+    case http::Event::kBodyData:
+      bad = judge.request_body(transaction, step.body);
+      break;
+    case http::Event::kMessageComplete:
+      bad = judge.request_end(transaction);
+      if (!bad) {
+        end_request(context, judge);
+        return state_ == ExchangeState::kHttp;
+      }
+      break;
+    case http::Event::kUpgraded:
+      return true;  // never of a request
+    case http::Event::kRefused:
+      return on_request_refused(context, judge);
+    case http::Event::kUnparsed:
+      if (!transaction.request_head_done && transaction.refusal != Reason::kNone) {
+        (void)judge.refuse(transaction, transaction.refusal, request_parser_.lenient_head());
+      }
+      judge.see_rest(transaction);
+      lose(context, judge);
+      return false;
+  }
+  if (bad) block(transaction);
+  return !bad;
+}
+
+bool Exchange::on_request_refused(WorkerContext& context, Judge& judge) {
+  Transaction& transaction = *request_;
+  Reason reason = request_parser_.reason();
+  if (transaction.number == 1 && starts_like_tls_ && !transaction.request_head_done) {
+    reason = Reason::kTlsUninspected;
+  }
+  const bool blocks = judge.mode_so_far(transaction) == abi::Mode::kBlock;
+  if (!blocks && !transaction.request_head_done) {
+    // Monitor: the head may still be read to its end, leniently, and is judged then.
+    transaction.refusal = reason;
+  } else if (judge.refuse(transaction, reason, request_parser_.lenient_head())) {
+    judge.see_rest(transaction);
+    block(transaction);
+    return false;
+  }
+  request_parser_.continue_leniently();
+  (void)context;
+  return true;
+}
+
+void Exchange::end_request(WorkerContext& context, Judge& judge) {
+  Transaction& transaction = *request_;
+  request_ = nullptr;
+  if (transaction.request.close) last_seen_ = true;
+  if (transaction.request.upgrade == http::Upgrade::kWebsocket && !transaction.response_done) {
+    state_ = ExchangeState::kAwaitUpgrade;
+  }
+  // An early response has ended before: the transaction is the oldest, and complete now.
+  if (transaction.response_done) complete_front(context, judge);
+}
+
+/// A final response has ended before the request has, and the server keeps the connection.
+bool Exchange::is_early(const Transaction& transaction) {
+  return transaction.response_done && !transaction.response.close;
+}
+
+void Exchange::block(Transaction& transaction) {
+  state_ = ExchangeState::kBlocked;
+  bad_ = &transaction;
+  block_reason_ = transaction.live.verdict.reason;
+  block_offset_ = transaction.request_begin;
+  bad_place_ = 0;
+  while (queue_[(first_ + bad_place_) % abi::kPipelinedMax] != transaction.pool_index) {
+    ++bad_place_;
+  }
+}
+
+/// Monitor alone: message borders are lost, what follows is forwarded uninspected.
+void Exchange::lose(WorkerContext& context, Judge& judge) {
+  state_ = ExchangeState::kOpaque;
+  request_ = nullptr;
+  while (count_ != 0) {
+    judge.finish(front(context), 0);
+    drop_front(context);
+  }
+}
+
+Progress Exchange::on_client_end(std::int64_t offset) {
+  if (state_ == ExchangeState::kBlocked) return {0, client_allowed_, 0, true};
+  return {0, state_ == ExchangeState::kOpaque ? kAllOffsets : offset, 0, false};
+}
+
+bool Exchange::time_out(WorkerContext& context, const ConnectionInfo& connection, Reason reason) {
+  if (request_ == nullptr || state_ != ExchangeState::kHttp) return false;
+  Judge judge(context, connection);
+  if (!judge.refuse(*request_, reason, kRequestTimeout)) return false;
+  judge.see_rest(*request_);
+  block(*request_);
+  return true;
+}
+
+// -- responses ----------------------------------------------------------------------------------
+
+/// False: state() says why not.
+bool Exchange::open_response(WorkerContext& context, const ConnectionInfo& connection,
+                             std::int64_t offset) {
+  if (count_ == 0) {
+    // Nobody has asked: servers say so when they close an idle connection (408).
+    Transaction* transaction = add(context);
+    if (transaction == nullptr) {
+      const bool blocks = context.mode_of(connection.first_service) == abi::Mode::kBlock;
+      state_ = blocks ? ExchangeState::kBlocked : ExchangeState::kOpaque;
+      block_reason_ = Reason::kWorkerMemory;
+      server_blocked_ = blocks;
+      return false;
+    }
+    transaction->start(0, client_allowed_, context.now, context.wall);
+    transaction->request_done = true;
+  }
+  Transaction& transaction = front(context);
+  transaction.response_begin = offset;
+  const bool upgrade =
+      transaction.request_done && transaction.request.upgrade == http::Upgrade::kWebsocket;
+  response_parser_.begin(transaction.arena, head_limits(context, connection),
+                         {transaction.request.method == "HEAD", upgrade});
+  response_open_ = true;
+  return true;
+}
+
+Progress Exchange::on_server_bytes(WorkerContext& context, const ConnectionInfo& connection,
+                                   std::int64_t offset, base::Bytes chunk) {
+  if (skipping_) {
+    on_forwarded(context, connection, std::min(offset, skip_until_));
+    if (skipping_ && state_ != ExchangeState::kOpaque) {
+      const auto left = static_cast<std::uint64_t>(skip_until_ - offset);
+      return {static_cast<std::uint32_t>(std::min<std::uint64_t>(left, chunk.size())), skip_until_,
+              skip_until_, false};
+    }
+  }
+  Judge judge(context, connection);
+  std::size_t consumed = 0;
+  bool again = false;
+  while (may_read_response() && (consumed < chunk.size() || again)) {
+    const base::Bytes rest = chunk.subspan(consumed);
+    const std::int64_t at = offset + static_cast<std::int64_t>(consumed);
+    if (!response_open_) {
+      if (rest.empty()) break;
+      if (!open_response(context, connection, at)) break;
+    }
+    const http::Step step = response_parser_.feed(rest);
+    consumed += step.consumed;
+    front(context).response_bytes += step.consumed;
+    again = step.event != http::Event::kNeedMore && step.event != http::Event::kUnparsed;
+    if (!on_response_event(context, judge, step, at + static_cast<std::int64_t>(step.consumed))) {
+      break;
+    }
+  }
+  if (state_ == ExchangeState::kOpaque) return everything(chunk.size());
+  if (server_blocked_ || (state_ == ExchangeState::kBlocked && consumed < chunk.size())) {
+    if (bad_ != nullptr && bad_place_ == 0 && bad_->response_begin > server_allowed_) {
+      server_allowed_ = bad_->response_begin;
+    } else if (!server_blocked_) {
+      server_allowed_ = std::max(server_allowed_, offset + static_cast<std::int64_t>(consumed));
+    }
+    return {static_cast<std::uint32_t>(chunk.size()), server_allowed_, 0, true};
+  }
+  return server_progress(context, consumed, offset);
+}
+
+Progress Exchange::server_progress(WorkerContext& context, std::size_t consumed,
+                                   std::int64_t offset) {
+  const std::int64_t end = offset + static_cast<std::int64_t>(consumed);
+  const auto taken = static_cast<std::uint32_t>(consumed);
+  if (skipping_) {
+    server_allowed_ = skip_until_;
+    return {taken, skip_until_, skip_until_, false};
+  }
+  if (hold_from_ >= 0 && count_ != 0) {
+    const Transaction& transaction = front(context);
+    const abi::PolicyService& service =
+        transaction.live.generation->services()[transaction.service];
+    if (end - hold_from_ < service.response_hold_bytes) {
+      server_allowed_ = std::max(server_allowed_, hold_from_);
+      return {taken, server_allowed_, 0, false};
+    }
+  }
+  hold_from_ = -1;
+  server_allowed_ = std::max(server_allowed_, end);
+  return {taken, server_allowed_, 0, false};
+}
+
+/// While blocked, the responses to the requests before the bad one are still wanted.
+bool Exchange::may_read_response() const {
+  if (server_blocked_ || skipping_) return false;
+  return state_ == ExchangeState::kHttp || state_ == ExchangeState::kAwaitUpgrade ||
+         (state_ == ExchangeState::kBlocked && bad_ != nullptr && bad_place_ != 0);
+}
+
+bool Exchange::on_response_event(WorkerContext& context, Judge& judge, const http::Step& step,
+                                 std::int64_t end) {
+  Transaction& transaction = front(context);
+  switch (step.event) {
+    case http::Event::kNeedMore:
+    case http::Event::kUnparsed:
+      return true;
+    case http::Event::kHeadComplete:
+      return on_response_head(context, judge, end);
+    case http::Event::kBodyData:
+      if (!judge.response_body(transaction, step.body)) return true;
+      block_response(transaction);
+      return false;
+    case http::Event::kMessageComplete:
+      response_open_ = false;
+      if (transaction.response.interim() && transaction.response.status != 0) return true;
+      return end_response(context, judge);
+    case http::Event::kUpgraded:
+      if (!end_response(context, judge)) return false;
+      lose(context, judge);
+      return false;
+    case http::Event::kRefused:
+      return on_response_refused(context, judge);
+  }
+  return true;
+}
+
+bool Exchange::on_response_head(WorkerContext& context, Judge& judge, std::int64_t end) {
+  Transaction& transaction = front(context);
+  transaction.response = response_parser_.head();
+  if (transaction.response.interim()) return true;
+  transaction.response_begun = context.now;
+  const bool unasked = transaction.number == 0 || transaction.response_done;
+  if (unasked) return transaction.response.close ? true : on_response_refused(context, judge);
+  if (judge.response_head(transaction)) {
+    block_response(transaction);
+    return false;
+  }
+  if (transaction.judges_response_body) {
+    if (transaction.service != kNoService &&
+        transaction.live.generation->services()[transaction.service].response_hold_bytes != 0) {
+      hold_from_ = transaction.response_begin;
+    }
+    return true;
+  }
+  // Nobody looks at the body: it passes without being shown (forwarding cost).
+  switch (transaction.response.framing) {
+    case http::BodyFraming::kLength:
+      skip_until_ = end + static_cast<std::int64_t>(transaction.response.content_length);
+      skipping_ = true;
+      break;
+    case http::BodyFraming::kUntilClose:
+      skip_until_ = kAllOffsets;
+      skipping_ = true;
+      break;
+    case http::BodyFraming::kNone:
+    case http::BodyFraming::kChunked:
+      break;
+  }
+  skip_from_ = end;
+  return !skipping_;
+}
+
+void Exchange::on_forwarded(WorkerContext& context, const ConnectionInfo& connection,
+                            std::int64_t forwarded) {
+  if (!skipping_ || forwarded < skip_until_) return;
+  Judge judge(context, connection);
+  end_skipping(context, judge, skip_until_);
+}
+
+void Exchange::end_skipping(WorkerContext& context, Judge& judge, std::int64_t end) {
+  skipping_ = response_open_ = false;
+  Transaction& transaction = front(context);
+  const auto bytes = static_cast<std::uint64_t>(end - skip_from_);
+  transaction.response_bytes += bytes;
+  transaction.response_body_bytes += bytes;
+  server_allowed_ = std::max(server_allowed_, end);
+  (void)end_response(context, judge);
+}
+
+/// Blocks a transaction by its response: nothing of the rest leaves.
+void Exchange::block_response(Transaction& transaction) {
+  block(transaction);
+  server_blocked_ = true;
+}
+
+bool Exchange::bad_answer_begun() const {
+  return bad_ != nullptr && bad_->response_begin != 0 && server_allowed_ > bad_->response_begin &&
+         (bad_->response_head_done || bad_->response.status == 0 || !bad_->response.interim());
+}
+
+bool Exchange::on_response_refused(WorkerContext& context, Judge& judge) {
+  Transaction& transaction = front(context);
+  if (judge.refuse(transaction, Reason::kHttpResponse, kBadGateway)) {
+    block_response(transaction);
+    return false;
+  }
+  lose(context, judge);
+  return false;
+}
+
+/// The final response has ended.
+bool Exchange::end_response(WorkerContext& context, Judge& judge) {
+  Transaction& transaction = front(context);
+  response_open_ = false;
+  hold_from_ = -1;
+  if (judge.response_end(transaction)) {
+    block_response(transaction);
+    return false;
+  }
+  resume_ = true;
+  if (state_ == ExchangeState::kAwaitUpgrade) state_ = ExchangeState::kHttp;
+  if (transaction.request_done) complete_front(context, judge);
+  return true;
+}
+
+void Exchange::complete_front(WorkerContext& context, Judge& judge) {
+  Transaction& transaction = front(context);
+  if (transaction.number != 0) judge.finish(transaction, 0);
+  drop_front(context);
+  resume_ = true;
+}
+
+Progress Exchange::on_server_end(WorkerContext& context, const ConnectionInfo& connection,
+                                 std::int64_t offset) {
+  if (server_blocked_) return {0, server_allowed_, 0, true};
+  Judge judge(context, connection);
+  if (skipping_) {
+    end_skipping(context, judge, offset);
+  } else if (response_open_ && state_ != ExchangeState::kOpaque) {
+    const http::Step step = response_parser_.finish();
+    if (step.event == http::Event::kMessageComplete) (void)end_response(context, judge);
+  }
+  if (server_blocked_) return {0, server_allowed_, 0, true};
+  return {0, kAllOffsets, 0, false};
+}
+
+// -- ends ---------------------------------------------------------------------------------------
+
+void Exchange::finish_bad(WorkerContext& context, const ConnectionInfo& connection,
+                          std::uint16_t flags) {
+  Judge judge(context, connection);
+  while (count_ != 0) {
+    Transaction& transaction = front(context);
+    const bool said_nothing = transaction.number == 0 && &transaction != bad_;
+    if (!said_nothing) {
+      judge.finish(transaction, &transaction == bad_
+                                    ? flags
+                                    : static_cast<std::uint16_t>(flags & abi::kEventReset));
+    }
+    drop_front(context);
+  }
+  bad_ = request_ = nullptr;
+}
+
+void Exchange::abandon(WorkerContext& context, const ConnectionInfo& connection) {
+  Judge judge(context, connection);
+  while (count_ != 0) {
+    Transaction& transaction = front(context);
+    const bool empty = &transaction == request_ && request_parser_.idle();
+    if (transaction.number != 0 && !empty) {
+      if (!transaction.request_head_done) judge.without_head(transaction);
+      judge.finish(transaction, 0);
+    }
+    drop_front(context);
+  }
+  bad_ = request_ = nullptr;
+}
+
+}  // namespace sluice::engine

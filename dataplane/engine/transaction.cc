@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/engine/transaction.h"
+
+namespace sluice::engine {
+
+void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset, base::Nanos now,
+                        std::uint64_t wall) {
+  number = number_in_connection;
+  live.verdict = staged.verdict = abi::Verdict{};
+  arena.reset();
+  request = http::RequestHead{};
+  response = http::ResponseHead{};
+  id = base::Ulid{};
+  service = kNoService;
+  limit = limit::Result{};
+  request_begin = offset;
+  response_begin = 0;
+  request_bytes = response_bytes = inspected_bytes = 0;
+  request_body_bytes = response_body_bytes = 0;
+  begun = now;
+  request_ended = response_begun = response_ended = added_ns = 0;
+  wall_ns = wall;
+  refusal = abi::Reason::kNone;
+  request_head_done = request_done = response_head_done = response_done = false;
+  judges_response_body = digest_open = rules_ended = false;
+}
+
+void Transaction::release(std::size_t worker) {
+  for (Judgement* judgement : {&live, &staged}) {
+    judgement->rules.release();
+    if (judgement->generation != nullptr) judgement->generation->unpin(worker);
+    judgement->generation = nullptr;
+  }
+}
+
+}  // namespace sluice::engine
