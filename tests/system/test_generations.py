@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""Shadow generations, rollback, switches and signed bundles through the wire."""
+
+from lab import Lab, check, figure, main, wait_for
+
+GOOD = 'SecRule ARGS "@contains evil-marker" "id:1001,phase:2,deny,status:403,msg:\'marker\'"\n'
+WIDER = GOOD + 'SecRule ARGS:name "@rx \'" "id:1002,phase:2,deny,status:403,msg:\'quote\'"\n'
+
+
+def shadow_shows_what_would_differ():
+    """A staged ruleset that would block an honest route is seen before promotion, with the request."""
+    with Lab("shadow", rules=GOOD) as lab:
+        lab.push()
+        lab.write_rules(WIDER)
+        answer = lab.ctl_json("stage")
+        check(answer["state"] == "staged", f"stage: {answer}")
+        check(lab.curl("/people?name=O'Brien")[0] == 200, "the staged rules blocked")
+        check(lab.curl("/people?name=Smith")[0] == 200, "an honest request was blocked")
+        check(lab.curl("/people?name=evil-marker")[0] == 403, "the live rules do not block")
+
+        def differences():
+            found = lab.ctl_json("generations").get("differences", {})
+            return found if found.get("count") else None
+        found = wait_for(differences, 5, "the differences")
+        check(found["count"] == 1 and found["blocked_more"] == 1, f"differences: {found}")
+        check("O'Brien" in str(found) or "O%27Brien" in str(found), f"no request shown: {found}")
+        check("1002" in str(found), f"no rule shown: {found}")
+        promoted = lab.ctl_json("promote")
+        check(promoted["state"] == "live" and promoted["compile_ms"] == 0, f"promote: {promoted}")
+        check(lab.curl("/people?name=O'Brien")[0] == 403, "the promoted rules do not block")
+        back = lab.ctl_json("rollback")
+        check(back["state"] == "live", f"rollback: {back}")
+        check(lab.curl("/people?name=O'Brien")[0] == 200, "rollback did not bring the rules back")
+
+
+def bad_push_changes_nothing():
+    with Lab("badpush", rules=GOOD) as lab:
+        lab.push()
+        live = lab.ctl_json("status")["generation"]["live"]
+        lab.write_rules('SecRule ARGS "@rx (" "id:1,deny"\nSecRule NOWHERE "x" "id:2,deny"\n')
+        done = lab.ctl("--json", "push", check=False)
+        check(done.returncode == 3, f"exit {done.returncode}")
+        check(done.stdout.count('"line"') >= 2, f"not all errors at once: {done.stdout}")
+        check(lab.ctl_json("status")["generation"]["live"] == live, "the generation changed")
+        check(lab.curl("/?a=evil-marker")[0] == 403, "no longer blocking")
+        check(lab.curl("/")[0] == 200, "no longer forwarding")
+
+
+def switches_work_at_once_and_stay():
+    with Lab("switch", rules=GOOD) as lab:
+        lab.push()
+        attack = "/?a=evil-marker"
+        def becomes(status, what):
+            wait_for(lambda: lab.curl(attack)[0] == status, 3, what)
+        becomes(403, "blocking")
+        lab.ctl("mode", "monitor")
+        becomes(200, "monitor forwards")
+        event = wait_for(lambda: [e for e in lab.events("alert")
+                                  if e["sluice"]["verdict"] == "monitor"], 5, "the event")
+        check(event[-1]["alert"]["signature_id"] == 1001, "the event does not name the rule")
+        lab.ctl("mode", "block", "--service", "web")
+        lab.ctl("mode", "block")
+        becomes(403, "blocking again")
+        lab.ctl("mode", "off", "--service", "web")
+        becomes(200, "off for the service")
+        lab.stop(lab.daemon)
+        lab.stop(lab.dataplane)
+        lab.start_dataplane()
+        becomes(200, "the switch outlives a restart of both")
+        lab.start_daemon()
+        lab.ctl("mode", "block", "--service", "web")
+        becomes(403, "blocking after the restart")
+        lab.ctl("bypass", "on")
+        becomes(200, "bypass forwards")
+        lab.ctl("bypass", "off")
+        becomes(403, "bypass ended")
+
+
+def bundles_are_signed_and_newer():
+    with Lab("bundle", rules=GOOD) as lab:
+        lab.push()
+        home = lab.home
+        keys = home / "keys"
+        keys.mkdir()
+        for name in ("ours", "theirs"):
+            lab.client("openssl", "genpkey", "-algorithm", "ed25519", "-out", home / f"{name}.pem")
+        lab.client("openssl", "pkey", "-in", home / "ours.pem", "-pubout", "-out",
+                   keys / "ours.pub.pem")
+        (home / "update.conf").write_text(WIDER.replace("1001", "2001").replace("1002", "2002"))
+        bundle = home / "update.bundle"
+
+        def build(version, key):
+            lab.ctl("bundle", "build", "--name", "test", "--version", version, "--output", bundle,
+                    home / "update.conf")
+            if key:
+                lab.ctl("bundle", "sign", "--key", home / f"{key}.pem", bundle)
+
+        def install(*words):
+            return lab.ctl("bundle", "install", *words, bundle, check=False)
+        build(2, None)
+        check(install().returncode != 0, "an unsigned bundle was installed")
+        build(2, "theirs")
+        check(install().returncode != 0, "a bundle of a wrong key was installed")
+        build(2, "ours")
+        check(lab.ctl("bundle", "verify", "--key", keys, bundle).returncode == 0, "verify")
+        whole = bundle.read_bytes()
+        for damage, data in (("cut short", whole[:-40]),
+                             ("altered", whole.replace(b"marker", b"harmer"))):
+            bundle.write_bytes(data)
+            check(install().returncode != 0, f"a bundle {damage} was installed")
+        bundle.write_bytes(whole)
+        done = install()
+        check(done.returncode == 0, f"a good bundle was refused: {done.stdout}{done.stderr}")
+        check(lab.curl("/?name=O'Brien")[0] == 403, "the bundle's rules do not block")
+        build(1, "ours")
+        check(install().returncode != 0, "an older bundle was installed")
+        check(install("--force").returncode == 0, "--force did not install an older one")
+        figure("bundle", len(whole), "bytes")
+
+
+if __name__ == "__main__":
+    main(shadow_shows_what_would_differ, bad_push_changes_nothing, switches_work_at_once_and_stay,
+         bundles_are_signed_and_newer)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""Per-client limits through the wire: exact over time, workers, pushes and restarts."""
+
+import re
+import time
+
+from lab import SERVER4, Lab, check, figure, main, short_form, wait_for
+
+POLICY = """
+mode: block
+rules: {{ include: [{home}/rules.conf] }}
+services:
+  - name: web
+    addresses: [{server4}, "{server6}"]
+    ports: [80]
+    %s
+    limits:
+      - %s
+"""
+
+
+def policy(limit, extra=""):
+    return POLICY % (extra, limit)
+
+
+def admitted(lab):
+    """Requests that nginx has answered, and when the first and the last came (its own clock)."""
+    times = [float(line.split()[0]) for line in
+             (lab.home / "admitted.log").read_text().splitlines() if line.strip()]
+    return len(times), (times[-1] - times[0] if times else 0.0)
+
+
+class LimitLab(Lab):
+    """A laboratory whose nginx notes the time of each request."""
+
+    def start_nginx(self):
+        super().start_nginx()
+        conf = self.home / "nginx.conf"
+        conf.write_text(conf.read_text().replace(
+            "access_log {}/access.log combined buffer=64k flush=1s;".format(self.home),
+            "log_format moment '$msec $request_uri'; "
+            f"access_log {self.home}/admitted.log moment;"))
+        self.stop(self.nginx)
+        self.nginx = self.start("server", "nginx", "-p", self.home, "-c", conf,
+                                "-e", self.home / "nginx-error.log", log="nginx.log")
+        wait_for(lambda: self.in_namespace("server", "curl", "-sf", "-o", "/dev/null",
+                                           f"http://{SERVER4}/", check=False).returncode == 0,
+                 10, "nginx answers")
+        (self.home / "admitted.log").write_text("")
+
+
+def load(lab, seconds, rate_hint=4):
+    """wrk against one key for `seconds`, in the background."""
+    return lab.start("client", "wrk", "-t1", f"-c{rate_hint * 4}", f"-d{seconds}s",
+                     f"http://{SERVER4}/index.html", log="wrk.log")
+
+
+def exact_across_workers_and_pushes():
+    """burst + N * T within 1 %, four workers sharing one key, while generations change."""
+    seconds, rate, burst = (11 if short_form() else 40), 200, 100
+    limit = f"{{ name: all, key: [service], rate: {rate}/s, burst: {burst}, action: block }}"
+    with LimitLab("limit", workers=4, policy=policy(limit)) as lab:
+        lab.push()
+        wrk = load(lab, seconds)
+        pushes = 0
+        while wrk.poll() is None:
+            time.sleep(1)
+            lab.push()
+            pushes += 1
+        count, span = admitted(lab)
+        expected = burst + rate * span
+        figure("admitted", count, f"in {span:.2f} s, expected {expected:.0f}, {pushes} pushes")
+        check(rate * span >= 2000, f"the run was too short: {span} s")
+        check(abs(count - expected) <= 0.01 * expected, f"admitted {count}, expected {expected:.0f}")
+
+
+def never_more_across_a_restart():
+    seconds, rate, burst = 12, 200, 100
+    limit = f"{{ name: all, key: [service], rate: {rate}/s, burst: {burst}, action: block }}"
+    with LimitLab("restart", workers=2, policy=policy(limit)) as lab:
+        lab.push()
+        wrk = load(lab, seconds)
+        time.sleep(4)
+        down = time.monotonic()
+        lab.kill(lab.dataplane)
+        lab.start_dataplane()
+        down = time.monotonic() - down
+        wrk.wait()
+        # wrk's own connections were cut; a fresh run shows that the state went on.
+        count, span = admitted(lab)
+        most, least = burst + rate * span, burst + rate * (span - down)
+        figure("admitted across a restart", count, f"in {span:.2f} s, down {down:.2f} s")
+        check(count <= 1.01 * most, f"admitted {count}, at most {most:.0f}")
+        check(count >= 0.99 * least - burst, f"admitted {count}, at least {least:.0f}")
+
+
+def retry_after_is_exact():
+    limit = "{ name: slow, key: [client_address], rate: 12/min, burst: 1, action: block }"
+    with Lab("retry", policy=policy(limit)) as lab:
+        lab.push()
+        check(lab.curl("/")[0] == 200, "the first request was not admitted")
+        status, body = lab.curl("/", "-i")
+        check(status == 429, f"the second got {status}")
+        wait = int(re.search(r"(?i)retry-after: (\d+)", body).group(1))
+        check(4 <= wait <= 5, f"Retry-After {wait} of a request every 5 s")
+        event = re.search(r"X-Sluice-Event: (\S+)", body).group(1)
+        check("application/problem+json" in body, "not a problem document")
+        time.sleep(max(0, wait - 1.5))
+        check(lab.curl("/")[0] == 429, "admitted before its time")
+        time.sleep(1.6)
+        check(lab.curl("/")[0] == 200, "not admitted after Retry-After")
+        record = wait_for(lambda: next((e for e in lab.events("alert")
+                                        if e["sluice"]["event_id"] == event), None), 5, "the event")
+        check(record["sluice"]["reason"] == "limit", f"reason {record['sluice']['reason']}")
+        check("slow" in str(record), "the event does not name the limit")
+
+
+def keys_are_told_apart():
+    """Header, cookie, route, forwarded address: one bucket for each value and no way around it."""
+    limits = """{ name: key, key: ["header:x-api-key"], rate: 1/min, burst: 1, action: block }
+      - { name: cookie, key: ["cookie:session", route], rate: 1/min, burst: 2, action: block }"""
+    with Lab("keys", policy=policy(limits)) as lab:
+        lab.push()
+        def get(path, *words):
+            return lab.curl(path, *words)[0]
+        check(get("/a", "-H", "X-Api-Key: one", "-b", "session=s1") == 200, "first of key one")
+        check(get("/a", "-H", "X-Api-Key: one", "-b", "session=s2") == 429, "second of key one")
+        check(get("/a", "-H", "X-Api-Key: two", "-b", "session=s1") == 200, "first of key two")
+        check(get("//a", "-H", "X-Api-Key: three", "-b", "session=s1") == 429,
+              "a third of one session on one route, spelled otherwise")
+        check(get("/b", "-H", "X-Api-Key: four", "-b", "session=s1") == 200, "another route")
+        check(get("/c", "-b", "session=s9") == 200, "first without a key")
+        check(get("/d", "-b", "session=s8") == 429, "second without a key")
+        check(get("/e", "-H", "X-Api-Key: x", "-H", "X-Api-Key: y", "-b", "session=s7") == 429,
+              "a repeated header is no key of its own")
+
+
+def forwarded_address_of_a_trusted_proxy():
+    limit = "{ name: client, key: [client_address], rate: 1/min, burst: 1, action: block }"
+    trusted = "client_address: {{ header: x-forwarded-for, trusted: [10.77.0.0/24], position: last }}"
+    with Lab("xff", policy=policy(limit, trusted)) as lab:
+        lab.push()
+        def get(value):
+            return lab.curl("/", "-H", f"X-Forwarded-For: {value}")[0]
+        check(get("198.51.100.1") == 200, "first client")
+        check(get("198.51.100.2") == 200, "second client")
+        check(get("198.51.100.1") == 429, "first client again")
+        check(get("6.6.6.6, 198.51.100.2") == 429, "a forged left part")
+
+
+def monitored_limits_only_report():
+    limit = "{ name: watched, key: [service], rate: 1/min, burst: 1, action: monitor }"
+    with Lab("monitor", policy=policy(limit)) as lab:
+        lab.push()
+        for _ in range(3):
+            check(lab.curl("/")[0] == 200, "a monitored limit blocked")
+        seen = wait_for(lambda: [e for e in lab.events()
+                                 if e.get("sluice", {}).get("reason") == "limit"], 5, "the report")
+        check(all(e["sluice"]["verdict"] == "monitor" for e in seen), "verdict is not monitor")
+
+
+if __name__ == "__main__":
+    main(exact_across_workers_and_pushes, never_more_across_a_restart, retry_after_is_exact,
+         keys_are_told_apart, forwarded_address_of_a_trusted_proxy, monitored_limits_only_report)

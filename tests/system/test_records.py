@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""Records: one for each transaction, masked, rotated, bounded, explained, lost without harm."""
+
+import json
+import re
+import subprocess
+import time
+
+from lab import SERVER4, Lab, check, figure, main, wait_for
+
+RULES = r'''
+SecRequestBodyAccess On
+SecRule ARGS|REQUEST_HEADERS "@contains evil-marker" \
+  "id:1001,phase:2,deny,status:403,t:none,t:urlDecodeUni,msg:'marker',severity:'CRITICAL',tag:'test'"
+'''
+
+
+def one_http_record_for_each_transaction():
+    extra = "events: { request_headers: [x-request-tag], body_digest: sha256, http_records: all }\n"
+    with Lab("records", rules=RULES, extra=extra) as lab:
+        lab.push()
+        check(lab.curl("/1k.bin", "-H", "X-Request-Tag: down")[0] == 200, "a download")
+        check(lab.curl("/index.html", "-d", "a=1&b=2", "-H", "X-Request-Tag: up")[0] in (200, 405),
+              "an upload")
+        check(lab.curl("/none", "-H", "X-Request-Tag: missing")[0] == 404, "a missing file")
+
+        def records():
+            found = {r["http"]["request_headers"].get("x-request-tag"): r
+                     for r in lab.events("http") if r["http"].get("request_headers")}
+            return found if len(found) >= 3 else None
+        found = wait_for(records, 5, "three records")
+        down, up, missing = found["down"], found["up"], found["missing"]
+        check(down["http"]["status"] == 200 and down["http"]["length"] == 1024, f"{down['http']}")
+        check(down["http"]["http_method"] == "GET" and down["http"]["url"] == "/1k.bin", "request")
+        check(missing["http"]["status"] == 404, "status of the missing file")
+        check(down["src_ip"] == "10.77.0.1" and down["dest_port"] == 80, "addresses")
+        check(down["sluice"]["exact"] is True, "exact")
+        check(up["sluice"]["bytes"]["inspected"] >= 7, f"inspected {up['sluice']['bytes']}")
+        digest = subprocess.run(["sha256sum"], input=b"a=1&b=2", capture_output=True,
+                                check=True).stdout.split()[0].decode()
+        check(up["sluice"]["body_sha256"] == digest, "digest of the body")
+        check(down["sluice"]["latency_us"] >= 0, "latency")
+
+
+def secrets_are_masked():
+    extra = "events: { request_headers: [authorization, x-request-tag] }\n"
+    with Lab("mask", rules=RULES, extra=extra) as lab:
+        lab.push()
+        lab.curl("/?password=hunter2-evil-marker&q=evil-marker", "-H",
+                 "Authorization: Bearer topsecret-evil-marker", "-b", "session=cookiesecret")
+        wait_for(lambda: lab.events("alert"), 5, "the alert")
+        wait_for(lambda: lab.events("http"), 5, "the record")
+        text = (lab.home / "log/eve.json").read_text()
+        for secret in ("topsecret", "cookiesecret", "hunter2"):
+            check(secret not in text, f"{secret} stands in the records")
+
+
+def explain_tells_all_also_after_restart_and_rotation():
+    with Lab("explain", rules=RULES) as lab:
+        lab.push()
+        _, body = lab.curl("/?q=%65vil-marker")
+        event = json.loads(body)["event_id"]
+        wait_for(lambda: any(e.get("sluice", {}).get("event_id") == event for e in lab.events()), 5,
+                 "the event")
+
+        def explain():
+            told = lab.ctl_json("explain", event)
+            check(told["reason"] == "rules" and told["verdict"] == "block", f"{told}")
+            rule = told["rules"][0]
+            check(rule["id"] == 1001 and "evil-marker" in rule["text"], f"the rule: {rule}")
+            check(rule["target"] == "ARGS:q", f"the target: {rule}")
+            check("evil-marker" in str(rule.get("matched", rule.get("value"))), f"bytes: {rule}")
+            check(told["generation"] >= 1 and "bytes" in told, "generation and bytes")
+        explain()
+        lab.stop(lab.daemon)
+        (lab.home / "log/eve.json").rename(lab.home / "log/eve.json.1")
+        lab.start_daemon()
+        lab.curl("/")
+        explain()
+        text = lab.ctl("explain", event).stdout
+        check("1001" in text and "urlDecodeUni" in text, f"for people: {text}")
+        check(lab.ctl("explain", "0" * 26, check=False).returncode == 1, "an unknown event")
+
+
+def files_rotate_and_stay_bounded():
+    extra = "events: { rotate: { size: 64KiB }, keep: { size: 256KiB } }\n"
+    with Lab("rotate", rules=RULES, extra=extra) as lab:
+        lab.push()
+        lab.client("wrk", "-t1", "-c8", "-d4s", f"http://{SERVER4}/index.html")
+        time.sleep(1.5)
+        files = list((lab.home / "log").glob("eve.json*"))
+        size = sum(f.stat().st_size for f in files)
+        figure("records kept", size, f"bytes in {len(files)} files")
+        check(len(files) >= 3, f"no rotation: {files}")
+        check(size <= (256 + 2 * 64) * 1024, f"{size} bytes kept, 256 KiB wanted")
+
+
+def a_full_disk_loses_records_and_nothing_else():
+    with Lab("full", rules=RULES, daemon=False) as lab:
+        log = lab.home / "log"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "sluice-test", log], check=True)
+        try:
+            lab.start_daemon()
+            lab.push()
+            done = lab.client("wrk", "-t1", "-c8", "-d4s", f"http://{SERVER4}/index.html").stdout
+            check("Non-2xx" not in done and "Socket errors" not in done, f"requests failed: {done}")
+            check(lab.curl("/?q=evil-marker")[0] == 403, "no longer blocking")
+            lost = wait_for(lambda: lab.ctl_json("status")["records"]["lost"], 5, "lost records")
+            figure("records lost on a full disk", lost)
+            check(lab.daemon.poll() is None, "sluiced ended")
+            for line in (log / "eve.json").read_text().splitlines():
+                json.loads(line)  # no half line
+            lab.write_rules(RULES.replace("1001", "1002"))
+            lab.push()
+            check(lab.curl("/?q=evil-marker")[0] == 403, "a push on a full disk")
+        finally:
+            lab.stop(lab.daemon)
+            subprocess.run(["umount", log], check=True)
+
+
+def sampled_records_keep_every_verdict():
+    extra = "events: { sample: 1/10 }\n"
+    with Lab("sample", rules=RULES, extra=extra) as lab:
+        lab.push()
+        for i in range(60):
+            lab.curl(f"/?n={i}")
+        for i in range(5):
+            check(lab.curl(f"/?q=evil-marker{i}")[0] == 403, "not blocked")
+        wait_for(lambda: len(lab.events("alert")) == 5, 5, "five verdicts")
+        time.sleep(0.5)
+        honest = [e for e in lab.events("http") if e["sluice"]["verdict"] == "pass"]
+        figure("honest records of 60", len(honest))
+        check(2 <= len(honest) <= 12, f"{len(honest)} of 60 records at 1/10")
+
+
+def metrics_speak_prometheus():
+    with Lab("metrics", rules=RULES) as lab:
+        lab.config.write_text(lab.config.read_text().replace('listen: "off"',
+                                                             'listen: "127.0.0.1:9464"'))
+        lab.stop(lab.daemon)
+        lab.start_daemon()
+        lab.push()
+        lab.curl("/")
+        lab.curl("/?q=evil-marker")
+
+        def text():
+            return lab.in_namespace("middle", "curl", "-s", "http://127.0.0.1:9464/metrics").stdout
+        wait_for(lambda: re.search(
+            r'sluice_requests_total\{service="web",verdict="block",reason="rules"\} 1\b', text()),
+            5, "the blocked request")
+        for name in ("sluice_packets_total", "sluice_drops_total", "sluice_rule_hits_total",
+                     "sluice_events_dropped_total", "sluice_flows", "sluice_held_bytes",
+                     "sluice_generation", "sluice_added_latency_seconds_bucket",
+                     "sluice_stage_cycles_total", "sluice_scans_total", "sluice_build_info"):
+            check(f"\n{name}{{" in text(), f"no {name}")
+
+
+if __name__ == "__main__":
+    main(one_http_record_for_each_transaction, secrets_are_masked,
+         explain_tells_all_also_after_restart_and_rotation, files_rotate_and_stay_bounded,
+         a_full_disk_loses_records_and_nothing_else, sampled_records_keep_every_verdict,
+         metrics_speak_prometheus)
