@@ -21,7 +21,6 @@ namespace {
 
 using nlohmann::json;
 using publish::DataplaneView;
-using publish::Outcome;
 using publish::PublishReport;
 
 std::string dump(const json& value) {

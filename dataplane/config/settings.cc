@@ -146,7 +146,7 @@ void read_events(YamlReader& reader, const YAML::Node& events, Events& into) {
   read_bounds(reader, events["rotate"], "events.rotate", into.rotate_bytes, into.rotate_age_ns);
   if (const YAML::Node sample = events["sample"]; sample && sample.IsScalar()) {
     std::uint64_t number = 0;
-    const std::string text = sample.Scalar();
+    const std::string& text = sample.Scalar();
     if (!text.starts_with("1/") || !parse_number(text.substr(2), number) || number == 0 ||
         number > 1'000'000) {
       reader.complain(sample, "events.sample wants 1/N, N up to 1000000");

@@ -13,7 +13,6 @@ namespace sluice::net {
 namespace {
 
 using base::load_be16;
-using base::load_be32;
 using base::store_be16;
 using base::store_be32;
 
