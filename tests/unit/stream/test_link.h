@@ -172,6 +172,12 @@ class TestLink {
     }
     return text;
   }
+  /// Drops what was written down, for tests of many packets. Nothing may be held.
+  void forget() {
+    frames_.clear();
+    sent[0].clear();
+    sent[1].clear();
+  }
   [[nodiscard]] std::size_t held() const {
     return static_cast<std::size_t>(
         std::count_if(frames_.begin(), frames_.end(), [](const auto& one) { return one->live; }));
