@@ -73,14 +73,16 @@ Request read_request(const std::string& raw) {
   return request;
 }
 
+using Matched = std::vector<std::pair<int, std::string>>;
+
 void collect(void* data, const void* message) {
-  static_cast<std::vector<int>*>(data)->push_back(
-      static_cast<const modsecurity::RuleMessage*>(message)->m_ruleId);
+  const auto* rule = static_cast<const modsecurity::RuleMessage*>(message);
+  static_cast<Matched*>(data)->emplace_back(rule->m_ruleId, rule->m_match);
 }
 
 nlohmann::json judge(modsecurity::ModSecurity& engine, modsecurity::RulesSet& rules,
                      const Request& request) {
-  std::vector<int> ids;
+  Matched ids;
   modsecurity::Transaction transaction(&engine, &rules, &ids);
   bool blocked = false;
   const auto interrupted = [&] {
@@ -90,7 +92,7 @@ nlohmann::json judge(modsecurity::ModSecurity& engine, modsecurity::RulesSet& ru
     if (yes && it.log != nullptr) {
       const std::string log = it.log;
       const auto at = log.find("[id \"");
-      if (at != std::string::npos) ids.push_back(std::atoi(log.c_str() + at + 5));
+      if (at != std::string::npos) ids.emplace_back(std::atoi(log.c_str() + at + 5), "");
     }
     modsecurity::intervention::free(&it);
     blocked = blocked || yes;
@@ -108,7 +110,7 @@ nlohmann::json judge(modsecurity::ModSecurity& engine, modsecurity::RulesSet& ru
     interrupted();
   }
   nlohmann::json matched = nlohmann::json::array();
-  for (const int id : ids) matched.push_back({{"id", id}});
+  for (const auto& [id, value] : ids) matched.push_back({{"id", id}, {"value", value}});
   return {{"verdict", blocked ? "block" : "pass"}, {"rules", matched}};
 }
 
@@ -130,7 +132,7 @@ int main(int argc, char** argv) {
     auto answer = judge(
         engine, rules, read_request(base64_decode(question["request_b64"].get<std::string>())));
     answer["id"] = question["id"];
-    std::cout << answer.dump() << "\n";
+    std::cout << answer.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << "\n";
   }
   return 0;
 }

@@ -124,6 +124,10 @@ def wrap(encoding, value, name='value'):
         'base64-query': lambda: request(target=f'/v1/items?{name}={percent(base64_text(value))}'),
         'base64-cookie': lambda: request(fields=[('Cookie', f'state={base64_text(value)}')]),
         'basic': lambda: request(fields=[('Authorization', 'Basic ' + base64_text(value))]),
+        'basic-lower': lambda: request(
+            fields=[('authorization', 'basic ' + base64_text(value))]),
+        'basic-spaces': lambda: request(
+            fields=[('Authorization', 'Basic  ' + base64_text(value) + ' ')]),
         'xml': lambda: request('POST', '/v1/items', (), octets(
             f'<?xml version="1.0"?><order><note>{xml_text(value)}</note></order>'),
             'application/xml'),
@@ -137,6 +141,14 @@ def wrap(encoding, value, name='value'):
         'path': lambda: request(target=f'/v1/items/{percent(value)}'),
         'path-double': lambda: request(target=f'/v1/items/{percent(percent_all(value))}'),
         'target': lambda: request(target=value),
+        'target-query': lambda: request(target=value + '?page=2'),
+        'target-post': lambda: post_json('{"a":1}', target=value),
+        'filename-image': lambda: multipart([('photo', value, 'image/png', b'\x89PNG')]),
+        'filename-second': lambda: multipart([('note', None, None, 'x'), ('f', value, None, b'x')]),
+        'name-header-lower': lambda: request(fields=[(value.lower(), '1')]),
+        'name-header-upper': lambda: request(fields=[(value.upper(), '1')]),
+        'method-query': lambda: request(method=value, target='/v1/items?page=2'),
+        'method-body': lambda: post_json('{"a":1}', method=value),
         'name': lambda: request(target=f'/v1/items?{percent(value)}=1'),
         'name-form': lambda: post_form(f'{percent(value)}=1'),
         'name-double': lambda: request(target=f'/v1/items?{percent(percent_all(value))}=1'),
