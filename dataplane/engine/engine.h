@@ -41,12 +41,14 @@ struct EngineConfig {
   std::size_t flows_max = 65536;           ///< connections; beyond: flow_full
   std::size_t embryonic_max = 16384;       ///< handshakes; beyond: flow_embryonic_full
   std::size_t streams_max = 16384;         ///< connections with HTTP under way; worker_memory
-  std::size_t transactions_max = 4096;     ///< requests under way; worker_memory
+  std::size_t transactions_max = 2048;     ///< requests under way, 80 KiB each; worker_memory
   std::size_t reply_slots = 1024;          ///< reply_slots: reset instead of a reply
   std::size_t retained_bytes = 64u << 20;  ///< unacknowledged and out-of-order bytes; tcp_*_full
   std::size_t held_packets_max = 4096;     ///< tcp_hold_full
   std::size_t fragment_datagrams = 256;    ///< ip_frag_full
   std::size_t fragment_blocks = 1024;      ///< ip_frag_full
+  std::size_t joined_max = 64;          ///< joined datagrams under way, 64 KiB each; ip_frag_full
+  std::size_t rules_bytes = 64u << 20;  ///< what rules keep of transactions; worker_memory
   EventOptions events;
   /// By link: what happens while there is no generation. True: drop (no_generation).
   std::array<bool, abi::kLinksMax> block_on_failure = {};
@@ -61,6 +63,8 @@ struct EngineEnvironment {
   abi::RingWriter verdict_ring;    ///< default constructed: records go nowhere
   abi::RingWriter http_ring;
   std::uint64_t event_id_seed = 1;
+  std::uint64_t rules_hash_seed = 0;  ///< 0: from the kernel
+  base::Nanos start_time = 0;         ///< the clock that process() goes on with
   /// Memory of one pool, 64-byte aligned, zeroed, never given back before the engine ends. Null:
   /// the C++ heap. Called by create() only.
   void* memory_context = nullptr;

@@ -363,7 +363,10 @@ bool Exchange::on_response_event(WorkerContext& context, Judge& judge, const htt
       return false;
     case http::Event::kMessageComplete:
       response_open_ = false;
-      if (transaction.response.interim() && transaction.response.status != 0) return true;
+      if (transaction.response.interim()) {
+        transaction.response_begin = -1;
+        return true;
+      }
       return end_response(context, judge);
     case http::Event::kUpgraded:
       if (!end_response(context, judge)) return false;
@@ -435,8 +438,7 @@ void Exchange::block_response(Transaction& transaction) {
 }
 
 bool Exchange::bad_answer_begun() const {
-  return bad_ != nullptr && bad_->response_begin != 0 && server_allowed_ > bad_->response_begin &&
-         (bad_->response_head_done || bad_->response.status == 0 || !bad_->response.interim());
+  return bad_ != nullptr && bad_->response_begin >= 0 && server_allowed_ > bad_->response_begin;
 }
 
 bool Exchange::on_response_refused(WorkerContext& context, Judge& judge) {

@@ -49,6 +49,7 @@ Generation::Opened Generation::open(base::Bytes image, std::size_t workers) {
   generation->services_ = policy.services();
   generation->ruleset_ = std::move(ruleset).value();
   generation->index_services();
+  generation->find_neighbours();
   opened.generation = std::move(generation);
   return opened;
 }
@@ -61,7 +62,8 @@ void Generation::index_services() {
     for (const abi::PolicyPrefix& prefix :
          policy_.items<abi::PolicyPrefix>(services_[i].addresses)) {
       const base::IpPrefix range = prefix_of(prefix);
-      if (range.bits == 0) everywhere_[i] = true;
+      const unsigned family_bits = range.address.is_v4() ? 96 : 0;
+      if (range.bits <= family_bits) everywhere_[i] = true;
       if (range.bits < 128) {
         ranges_.push_back({range, service});
         continue;
@@ -80,6 +82,26 @@ void Generation::index_services() {
     addresses_[at] = {address, static_cast<std::uint32_t>(ports_.size()),
                       static_cast<std::uint32_t>(list.size())};
     ports_.insert(ports_.end(), list.begin(), list.end());
+  }
+}
+
+void Generation::find_neighbours() {
+  static_assert(abi::kServicesMax <= 64);
+  for (std::size_t i = 0; i < services_.size(); ++i) {
+    neighbours_[i] |= std::uint64_t{1} << i;
+    const auto ports = policy_.items<std::uint16_t>(services_[i].ports);
+    for (const auto& prefix : policy_.items<abi::PolicyPrefix>(services_[i].addresses)) {
+      const base::IpAddress address = prefix_of(prefix).address;
+      for (std::size_t k = 0; k < services_.size(); ++k) {
+        bool shared = ports.empty() && serves_address(services_[k], address);
+        for (const std::uint16_t port : ports) {
+          shared = shared || serves(services_[k], address, port);
+        }
+        if (!shared) continue;
+        neighbours_[i] |= std::uint64_t{1} << k;
+        neighbours_[k] |= std::uint64_t{1} << i;
+      }
+    }
   }
 }
 
@@ -123,6 +145,11 @@ bool Generation::serves(const abi::PolicyService& service, const base::IpAddress
                         std::uint16_t port) const {
   const auto ports = policy_.items<std::uint16_t>(service.ports);
   if (!ports.empty() && std::find(ports.begin(), ports.end(), port) == ports.end()) return false;
+  return serves_address(service, address);
+}
+
+bool Generation::serves_address(const abi::PolicyService& service,
+                                const base::IpAddress& address) const {
   for (const abi::PolicyPrefix& prefix : policy_.items<abi::PolicyPrefix>(service.addresses)) {
     if (prefix_of(prefix).contains(address)) return true;
   }

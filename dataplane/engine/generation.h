@@ -78,6 +78,11 @@ class Generation {
   [[nodiscard]] std::uint16_t service_for_host(std::uint16_t first, const base::IpAddress& address,
                                                std::uint16_t port, std::string_view host) const;
 
+  /// The services that share an address and port with `service`, itself among them, as bits.
+  [[nodiscard]] std::uint64_t neighbours(std::uint16_t service) const {
+    return neighbours_[service];
+  }
+
   /// Transactions of `worker` that use this generation. Writer: that worker (relaxed, then release
   /// on the way to 0). Reader: the main thread (acquire).
   [[nodiscard]] std::uint32_t pins(std::size_t worker) const {
@@ -95,8 +100,11 @@ class Generation {
  private:
   Generation() = default;
   void index_services();
+  void find_neighbours();
   [[nodiscard]] bool serves(const abi::PolicyService& service, const base::IpAddress& address,
                             std::uint16_t port) const;
+  [[nodiscard]] bool serves_address(const abi::PolicyService& service,
+                                    const base::IpAddress& address) const;
 
   struct alignas(abi::kCacheLineBytes) Pin {
     std::atomic<std::uint32_t> count{0};
@@ -125,6 +133,7 @@ class Generation {
   std::vector<Port> ports_;
   std::vector<Range> ranges_;  ///< prefixes shorter than an address
   std::array<bool, abi::kServicesMax> everywhere_ = {};
+  std::array<std::uint64_t, abi::kServicesMax> neighbours_ = {};
   std::array<Pin, abi::kWorkersMax> pins_;
 };
 

@@ -54,7 +54,9 @@ struct Packet {
   Side side = Side::kOutside;  ///< the port it came in on: the direction, whatever addresses say
 
   net::ParsedPacket parsed;
-  std::uint64_t flow_hash = 0;  ///< symmetric; of the fragment's datagram for a fragment
+  net::Protection protection;
+  std::uint16_t service = 0xffff;  ///< of the protected end, as far as its address tells
+  std::uint64_t flow_hash = 0;     ///< names the worker; set if needs_steering()
 
   Fate fate = Fate::kForward;
   abi::Reason reason = abi::Reason::kNone;

@@ -16,7 +16,7 @@ void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset,
   service = kNoService;
   limit = limit::Result{};
   request_begin = offset;
-  response_begin = 0;
+  response_begin = -1;
   request_bytes = response_bytes = inspected_bytes = 0;
   request_body_bytes = response_body_bytes = 0;
   begun = now;

@@ -56,6 +56,8 @@ struct WorkerContext {
   /// Of each service, by the switches and the policy: the weakest of the global mode and its own.
   std::array<abi::Mode, abi::kServicesMax> modes = {};
   std::array<abi::Mode, abi::kServicesMax> staged_modes = {};
+  /// The strongest of the services at one address and port: what the stream does.
+  std::array<abi::Mode, abi::kServicesMax> stream_modes = {};
   base::Nanos now = 0;
   base::Nanos wall = 0;
 

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+// Flows, the part that time drives.
+
+#include <algorithm>
+
+#include "dataplane/engine/connection_sink.h"
+#include "dataplane/engine/flows.h"
+
+namespace sluice::engine {
+
+using abi::Reason;
+using flow::Direction;
+
+namespace {
+
+// Where no policy says (evasion HF31).
+constexpr std::uint32_t kHeadTimeoutMs = 10'000, kBodyTimeoutMs = 20'000,
+                        kIdleTimeoutMs = 3'600'000;
+constexpr base::Nanos kBodyCheckNs = base::kNanosPerSecond;
+
+base::Nanos milliseconds(std::uint32_t configured, std::uint32_t otherwise) {
+  return (configured != 0 ? configured : otherwise) * base::kNanosPerMilli;
+}
+
+}  // namespace
+
+/// When an open connection needs to be looked at next, whatever happens meanwhile.
+base::Nanos Flows::open_deadline(const Connection& connection) const {
+  const abi::PolicyService* service = service_of(connection);
+  const base::Nanos last = connection.tcp.last_seen();
+  if (connection.tcp.closing()) {
+    return last + (connection.tcp.finished() ? abi::kClosedTimeoutNs : abi::kResetTimeoutNs);
+  }
+  base::Nanos deadline =
+      last + milliseconds(service == nullptr ? 0 : service->idle_timeout_ms, kIdleTimeoutMs);
+  const Transaction* request =
+      connection.exchange == nullptr ? nullptr : connection.exchange->incomplete_request();
+  if (request == nullptr) return deadline;
+  const base::Nanos slow =
+      request->request_head_done
+          ? milliseconds(service == nullptr ? 0 : service->body_timeout_ms, kBodyTimeoutMs)
+          : milliseconds(service == nullptr ? 0 : service->head_timeout_ms, kHeadTimeoutMs);
+  base::Nanos check = request->begun + slow;
+  if (request->request_head_done && check <= context_.now) check = context_.now + kBodyCheckNs;
+  return std::min(deadline, check);
+}
+
+void Flows::schedule(Connection& connection) {
+  const base::Nanos deadline =
+      connection.state == ConnectionState::kOpen ? open_deadline(connection) : connection.deadline;
+  memory_.timers.schedule(memory_.table.index_of(connection), deadline);
+}
+
+void Flows::on_timer(std::uint32_t id) {
+  Connection* connection = memory_.table.at(id);
+  if (connection == nullptr) return;
+  switch (connection->state) {
+    case ConnectionState::kOpen:
+      on_open_timer(*connection);
+      return;
+    case ConnectionState::kWaiting:
+      if (context_.now < connection->deadline) break;
+      reset_both(*connection, info_of(*connection), Reason::kReplyWait);
+      return;
+    case ConnectionState::kReplying:
+      return;  // the reply table has its own clock
+    case ConnectionState::kReset:
+      if (context_.now < connection->deadline) break;
+      forget(*connection);
+      return;
+  }
+  schedule(*connection);
+}
+
+void Flows::on_open_timer(Connection& connection) {
+  const abi::PolicyService* service = service_of(connection);
+  const base::Nanos last = connection.tcp.last_seen();
+  if (connection.tcp.closing()) {
+    if (context_.now >= open_deadline(connection)) {
+      forget(connection);
+      return;
+    }
+    schedule(connection);
+    return;
+  }
+  const base::Nanos idle =
+      milliseconds(service == nullptr ? 0 : service->idle_timeout_ms, kIdleTimeoutMs);
+  if (context_.now >= last + idle) {
+    // Later segments find no connection, which midstream decides.
+    forget(connection);
+    return;
+  }
+  Exchange* exchange = connection.exchange;
+  const Transaction* request = exchange == nullptr ? nullptr : exchange->incomplete_request();
+  if (request != nullptr && !connection.opaque) {
+    const base::Nanos age = context_.now - request->begun;
+    bool slow = false;
+    if (!request->request_head_done) {
+      slow = age >= milliseconds(service == nullptr ? 0 : service->head_timeout_ms, kHeadTimeoutMs);
+    } else if (age >=
+               milliseconds(service == nullptr ? 0 : service->body_timeout_ms, kBodyTimeoutMs)) {
+      // A server that does not take the bytes is not the client's fault.
+      const stream::Half& client = connection.tcp.half(Direction::kToServer);
+      const std::uint64_t rate_min = service == nullptr ? 0 : service->body_rate_min;
+      slow = client.acknowledged >= client.forwarded &&
+             request->request_body_bytes < rate_min * (age / base::kNanosPerSecond);
+    }
+    if (slow) {
+      const ConnectionInfo info = info_of(connection);
+      if (exchange->time_out(context_, info, Reason::kHttpSlow)) {
+        after(connection, info);
+        return;
+      }
+      // Monitor: said once; the connection goes on, and is looked at when it is idle.
+      memory_.timers.schedule(memory_.table.index_of(connection), last + idle);
+      return;
+    }
+  }
+  schedule(connection);
+}
+
+/// Goes on with bytes behind filled gaps. True: there was something.
+bool Flows::work_off() {
+  const std::size_t count = work_.size();
+  if (count == 0) return false;
+  base::StaticVector<std::uint32_t, abi::kTimersPerPoll> now_due = work_;
+  work_.clear();
+  for (const std::uint32_t index : now_due) {
+    Connection* connection = memory_.table.at(index);
+    if (connection == nullptr || !connection->more_work) continue;
+    connection->more_work = false;
+    if (connection->state != ConnectionState::kOpen &&
+        connection->state != ConnectionState::kWaiting) {
+      continue;
+    }
+    const ConnectionInfo info = info_of(*connection);
+    ConnectionSink sink(*this, *connection, info, nullptr, Direction::kToServer);
+    if (connection->tcp.poll(memory_.streams, enforces(connection->service), sink)) {
+      list_work(*connection);
+    }
+    after(*connection, info);
+  }
+  return true;
+}
+
+std::size_t Flows::poll() {
+  std::size_t handled = work_off() ? 1 : 0;
+  memory_.timers.advance(context_.now, abi::kTimersPerPoll, [&](std::uint32_t id) {
+    ++handled;
+    on_timer(id);
+  });
+  for (std::uint64_t owner = memory_.replies.poll(context_.now); owner != 0;
+       owner = memory_.replies.poll(context_.now)) {
+    ++handled;
+    Connection* connection = memory_.table.at(static_cast<std::uint32_t>(owner - 1));
+    if (connection == nullptr || connection->state != ConnectionState::kReplying) continue;
+    connection->state = ConnectionState::kReset;
+    connection->reply = kNoReplySlot;
+    connection->deadline = context_.now + abi::kResetTimeoutNs;
+    schedule(*connection);
+  }
+  drops_.poll(context_);
+  return handled;
+}
+
+base::Nanos Flows::next_timer() const {
+  base::Nanos next = context_.now + base::kNanosPerSecond;
+  if (!work_.empty()) return context_.now;
+  next = std::min(next, memory_.replies.next_timer());
+  return memory_.timers.size() == 0 ? next
+                                    : std::min(next, context_.now + 10 * base::kNanosPerMilli);
+}
+
+}  // namespace sluice::engine
