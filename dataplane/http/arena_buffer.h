@@ -35,6 +35,10 @@ class ArenaVector {
     size_ += count;
     return true;
   }
+  /// Room for `capacity` items in all, so that none moves until then.
+  [[nodiscard]] bool reserve(std::size_t capacity) {
+    return capacity <= capacity_ || grow(capacity);
+  }
   [[nodiscard]] bool push(const T& item) { return append(&item, 1); }
   void pop() { --size_; }
   void truncate(std::size_t size) { size_ = size; }

@@ -44,7 +44,8 @@ class ContentDecoder {
   ContentDecoder(const ContentDecoder&) = delete;
   ContentDecoder& operator=(const ContentDecoder&) = delete;
 
-  /// Calls sink(Bytes piece) with decoded bytes, at most 16 KiB at a time, each valid during the
+  /// Calls sink(Bytes piece) with decoded bytes, at most abi::kDecodedPieceBytes at a
+  /// time, each valid during the
   /// call. kNone, kBodyEncoding (broken, or bytes after the end), kBodyBomb or kTransactionMemory;
   /// an error stays. O(chunk + output), the output bounded by the limits.
   template <typename Sink>
@@ -64,6 +65,10 @@ class ContentDecoder {
 
  private:
   base::Bytes next(base::Bytes& chunk);
+  base::Bytes next_zlib(base::Bytes& chunk);
+  base::Bytes next_brotli(base::Bytes& chunk);
+  bool start_deflate(base::Bytes& chunk);
+  void start_zlib(int window_bits);
 
   BlockPool pool_;
   ContentLimits limits_;
@@ -73,6 +78,9 @@ class ContentDecoder {
   BrotliDecoderStateStruct* brotli_ = nullptr;
   std::uint64_t input_bytes_ = 0, output_bytes_ = 0;
   abi::Reason reason_ = abi::Reason::kNone;
+  std::uint8_t first_byte_ = 0;  ///< of a deflate body, until the second is there
+  bool first_known_ = false;
+  bool output_waits_ = false;
   bool ended_ = false;
 };
 

@@ -19,6 +19,10 @@ struct MediaType {
 /// O(value). Views into it.
 [[nodiscard]] MediaType parse_media_type(std::string_view value);
 
+/// UTF-8, US-ASCII, ISO-8859-1, ISO-8859-15 or Windows-1252, or none: readers of these agree on
+/// ASCII (HB2).
+[[nodiscard]] bool allowed_charset(std::string_view charset);
+
 /// Which body processor libmodsecurity and its recommended rules 200000 and 200001 choose.
 enum class BodyProcessor : std::uint8_t { kNone, kUrlencoded, kMultipart, kJson, kXml };
 

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -12,13 +13,15 @@
 #include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/http/arena_buffer.h"
+#include "dataplane/http/utf8.h"
 
 namespace sluice::http {
 
 struct JsonLimits {
   std::uint32_t depth_max = abi::kJsonDepthMax;  ///< open containers; at most abi::kJsonDepthMax
   std::uint32_t keys_max = abi::kJsonKeysMax;    ///< members and elements of all containers
-  bool find_duplicate_keys = false;  ///< costs a table in the arena, 16 to 32 bytes a key
+  bool find_duplicate_keys = false;              ///< costs up to 64 bytes of the arena a key
+  std::uint64_t hash_seed = 0;                   ///< of the key table; a secret of the worker
 };
 
 enum class JsonError : std::uint8_t {
@@ -37,29 +40,31 @@ enum class JsonError : std::uint8_t {
 /// "") and `.array_N` for elements. Iterative. Strict: RFC 8259, UTF-8 without byte order mark.
 ///
 /// Sink: name(Bytes) once with the whole name, then value(Bytes piece) any number of times, then
-/// end(): one scalar. Strings are unescaped, numbers and literals as written, null is empty.
-/// Members before an error have been given.
+/// end(): one scalar. Strings are unescaped, numbers and literals as written, null is empty. Pieces
+/// are valid during the call. Members before an error have been given.
 class JsonDecoder {
  public:
   /// `arena` must outlive the decoder and may be used by others between calls.
   JsonDecoder(base::Arena& arena, const JsonLimits& limits);
 
-  /// False after an error, which stays. O(chunk).
+  /// False after an error, which stays. O(chunk), but for names: at most abi::kJsonNameBytesMax
+  /// each.
   template <typename Sink>
   bool feed(base::Bytes chunk, Sink& sink) {
     for (Token token = next(chunk); token.kind != Token::kNeedMore; token = next(chunk)) {
-      if (token.kind == Token::kName) sink.name(base::as_bytes(name()));
-      if (token.kind == Token::kValue) sink.value(token.bytes);
-      if (token.kind == Token::kEnd) sink.end();
       if (token.kind == Token::kError) return false;
+      give(token, sink);
     }
     return true;
   }
-  /// The body has ended: an empty body is no error. Gives a number that only the end has ended.
+  /// The body has ended. An empty body is no error. False after an error.
   template <typename Sink>
   bool finish(Sink& sink) {
-    if (finish_number()) sink.end();
-    return finished();
+    for (Token token = next_at_end(); token.kind != Token::kNeedMore; token = next_at_end()) {
+      if (token.kind == Token::kError) return false;
+      give(token, sink);
+    }
+    return true;
   }
 
   [[nodiscard]] JsonError error() const { return error_; }
@@ -68,7 +73,7 @@ class JsonDecoder {
   [[nodiscard]] abi::Reason reason() const;
   /// Switches of abi/strict.h that this document fails, as abi::strict_bit() (HB10 to HB13).
   [[nodiscard]] std::uint64_t strict_failures() const;
-  /// For REQBODY_ERROR_MSG.
+  /// For REQBODY_ERROR_MSG; empty without error.
   [[nodiscard]] std::string_view error_text() const;
 
  private:
@@ -86,55 +91,77 @@ class JsonDecoder {
     kString,
     kNumber,
     kLiteral,
+    kEndDue,  ///< a literal is complete
     kDone,
     kFailed,
   };
+  enum class Number : std::uint8_t {
+    kMinus,
+    kZero,
+    kInteger,
+    kDot,
+    kFraction,
+    kE,
+    kSign,
+    kExponent
+  };
   struct Level {
-    std::uint32_t name_bytes;  ///< length of the path without this level's own member
-    std::uint32_t index;       ///< of the element; for objects their serial number
+    std::uint32_t name_bytes;  ///< length of the container's own name in path_
+    std::uint32_t number;      ///< arrays: index of the next element; objects: serial number
     bool is_array;
   };
 
-  [[nodiscard]] std::string_view name() const { return path_.text(); }
+  template <typename Sink>
+  static void give(const Token& token, Sink& sink) {
+    if (token.kind == Token::kName) sink.name(token.bytes);
+    if (token.kind == Token::kValue) sink.value(token.bytes);
+    if (token.kind == Token::kEnd) sink.end();
+  }
   Token next(base::Bytes& chunk);
+  Token next_at_end();
   Token fail(JsonError error);
-  Token structure(std::uint8_t byte);
-  Token begin_value(std::uint8_t byte);
+  Token structure(base::Bytes& chunk);
+  Token begin_value(base::Bytes& chunk);
+  Token begin_scalar(State state);
   Token in_string(base::Bytes& chunk);
-  Token in_escape(base::Bytes& chunk);
+  Token in_escape(std::uint8_t byte);
   Token in_number(base::Bytes& chunk);
   Token in_literal(base::Bytes& chunk);
   Token end_string();
-  bool emit_code_point(std::uint32_t code_point);
+  Token end_value();
+  Token string_piece(base::Bytes bytes);
+  Token code_unit(std::uint16_t unit);
+  std::size_t put_code_point(std::uint32_t code_point, std::size_t at);
+  Token lone_surrogate();
+  Token open(bool is_array);
+  Token close(bool is_array);
   bool begin_key();
-  bool end_key();
-  bool push(bool is_array);
-  void pop();
+  Token end_key();
   bool name_element();
-  bool count_key();
-  bool finish_number();
-  bool finished();
+  bool count_member();
+  bool step_number(std::uint8_t byte);
+  [[nodiscard]] bool number_may_end() const;
 
   base::Arena* arena_;
   JsonLimits limits_;
   ArenaBuffer path_;
   ArenaVector<Level> levels_;
   ArenaHashSet keys_;
-  std::uint32_t keys_count_ = 0;
+  std::uint32_t members_ = 0;
   std::uint32_t objects_ = 0;
+  std::uint32_t depth_seen_ = 0;
   std::uint32_t key_start_ = 0;  ///< where the current key begins in path_
   std::uint32_t number_bytes_ = 0;
-  std::uint32_t code_point_ = 0;
-  std::uint16_t high_surrogate_ = 0;
-  std::uint8_t small_[8] = {};  ///< bytes of an unescaped character or of a literal
-  std::uint8_t escape_ = 0;  ///< 0 none, 1 after the backslash, 2..5 hexadecimal digits to come + 1
-  std::uint8_t utf8_state_ = 0;
-  std::uint8_t number_state_ = 0;
+  std::uint16_t unit_ = 0;            ///< hexadecimal digits of an escape so far
+  std::uint16_t high_surrogate_ = 0;  ///< waits for its other half
+  std::array<std::uint8_t, 8> small_{};
+  Utf8Checker utf8_;
+  std::uint8_t escape_ = 0;  ///< 0 none, 1 after the backslash, 2..5 before hexadecimal digit 1..4
+  Number number_ = Number::kMinus;
   std::uint8_t literal_ = 0, literal_at_ = 0;
   State state_ = State::kValue;
   JsonError error_ = JsonError::kNone;
   bool in_key_ = false;
-  bool name_due_ = false;
   bool begun_ = false;
   bool duplicate_key_ = false, lone_surrogate_ = false, long_number_ = false;
 };

@@ -3,14 +3,17 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "dataplane/abi/reasons.h"
+#include "dataplane/abi/strict.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/http/arena_buffer.h"
+#include "dataplane/http/multipart_head.h"
 
 namespace sluice::http {
 
@@ -39,19 +42,6 @@ struct MultipartFlags {
   }
 };
 
-/// The boundary parameter of a multipart/form-data Content-Type.
-struct MultipartBoundary {
-  std::string_view text;  ///< view into the field value; empty: none, or not acceptable (`error`)
-  bool quoted = false, whitespace = false, missing_semicolon = false;
-  bool error = false;  ///< ModSecurity 3 refuses it: REQBODY_ERROR, nothing parsed
-  /// Servers read it differently (HB6): beyond `error`, anything but one parameter of 1 to 70
-  /// RFC 2046 characters, a token or quoted, not ending in a blank. Reason multipart_boundary.
-  bool ambiguous = false;
-};
-
-/// Finds the boundary in the value of a Content-Type field. O(value).
-[[nodiscard]] MultipartBoundary multipart_boundary(std::string_view content_type);
-
 /// The head of a part. Views into the decoder's memory, valid until part_end().
 struct MultipartPart {
   std::string_view name, filename;
@@ -61,19 +51,19 @@ struct MultipartPart {
 };
 
 /// Reads a multipart/form-data body as it arrives, in fixed memory: the head of the current part
-/// (at most abi::kMultipartPartHeadBytesMax) and a candidate for a boundary.
+/// (at most abi::kMultipartPartHeadBytesMax) and the place within a candidate for a boundary.
 ///
 /// Sink, in this order for each part: part_begin(const MultipartPart&),
 /// part_header(std::string_view line without its line end) for each line, part_data(Bytes piece)
 /// any number of times, part_end(). What libmodsecurity takes out of field values (their inner line
-/// ends) stays in, as in ModSecurity 2. After flags().error parts may have been given that the
-/// reference discards.
+/// ends) stays in, as in ModSecurity 2. Parts are given as they come: after flags().error some that
+/// the reference discards.
 class MultipartDecoder {
  public:
   /// `arena` must outlive the decoder; `boundary` is copied into it.
   MultipartDecoder(base::Arena& arena, const MultipartBoundary& boundary);
 
-  /// O(chunk). False after an error: the rest of the body is still looked at for flags.
+  /// O(chunk). False after an error; reading goes on, so that flags are complete.
   template <typename Sink>
   bool feed(base::Bytes chunk, Sink& sink) {
     for (Token token = next(chunk); token.kind != Token::kNeedMore; token = next(chunk)) {
@@ -91,41 +81,84 @@ class MultipartDecoder {
   }
 
   [[nodiscard]] const MultipartFlags& flags() const { return flags_; }
-  /// For REQBODY_ERROR_MSG.
+  /// For REQBODY_ERROR_MSG; empty without error.
   [[nodiscard]] std::string_view error_text() const { return error_text_; }
   /// A limit that fails closed whatever the switches say: kNone, kHttpArgs (parts, or the head of
   /// one) or kTransactionMemory.
   [[nodiscard]] abi::Reason reason() const { return reason_; }
   /// Switches of abi/strict.h that the body fails, as abi::strict_bit(): wider than flags(), all
   /// that HB2, HB7 and HB8 list.
-  [[nodiscard]] std::uint64_t strict_failures() const { return strict_failures_; }
+  [[nodiscard]] std::uint64_t strict_failures() const;
 
  private:
   struct Token {
     enum Kind : std::uint8_t { kNeedMore, kPart, kData, kEnd } kind = kNeedMore;
     base::Bytes bytes;
   };
+  enum class State : std::uint8_t { kPreamble, kHead, kData, kEpilogue, kFailed };
+  /// What a line has been so far.
+  enum class Line : std::uint8_t {
+    kStart,     ///< its first matched_ bytes are those of the delimiter
+    kBoundary,  ///< the delimiter, and what is in tail_
+    kOther,
+  };
+  struct HeadLine {
+    std::uint32_t start, size;
+  };
+
   template <typename Sink>
   void give(const Token& token, Sink& sink) {
     if (token.kind == Token::kData) sink.part_data(token.bytes);
     if (token.kind == Token::kEnd) sink.part_end();
     if (token.kind != Token::kPart) return;
     sink.part_begin(part_);
-    for (std::size_t i = 0; i < lines_.size(); ++i) sink.part_header(line(i));
+    for (std::size_t i = 0; i < lines_.size(); ++i) sink.part_header(head_line(i));
   }
-  struct Line {
-    std::uint32_t start, size;
-  };
-  [[nodiscard]] std::string_view line(std::size_t index) const;
+
+  [[nodiscard]] std::string_view head_line(std::size_t index) const {
+    return head_.text().substr(lines_[index].start, lines_[index].size);
+  }
+  [[nodiscard]] std::size_t delimiter_size() const { return delimiter_.size() - 2; }
+  [[nodiscard]] bool in_part() const { return state_ == State::kData || state_ == State::kHead; }
   Token next(base::Bytes& chunk);
   Token next_at_end();
+  Token match_start(base::Bytes& chunk);
+  Token not_a_boundary();
+  Token in_boundary(base::Bytes& chunk);
+  Token end_boundary(bool lf_alone);
+  Token in_data(base::Bytes& chunk);
+  void in_preamble(base::Bytes& chunk);
+  Token in_head(base::Bytes& chunk);
+  Token end_head_line();
+  Token end_head();
+  bool read_part_head();
+  bool read_part_disposition(std::string_view value);
+  void check_part_field(std::string_view name, std::string_view value);
+  void ambiguous_head();
+  bool append_head(base::Bytes bytes);
+  void start_line();
+  void note_line_end(bool lf_alone);
+  void fail(std::string_view text);
+  void exceed(abi::Reason reason);
 
-  ArenaBuffer delimiter_, head_;
-  ArenaVector<Line> lines_;
+  ArenaBuffer delimiter_;  ///< CR LF, two dashes, the boundary
+  ArenaBuffer head_;       ///< lines of the current part's head
+  ArenaBuffer unquoted_;   ///< parameters of its Content-Disposition that had escapes
+  ArenaVector<HeadLine> lines_;
   MultipartPart part_;
   MultipartFlags flags_;
   std::string_view error_text_;
   std::uint64_t strict_failures_ = 0;
+  std::uint32_t matched_ = 0;
+  std::uint32_t parts_ = 0;
+  std::uint32_t boundaries_ = 0;
+  std::uint32_t line_at_ = 0;  ///< where the current line begins in head_
+  std::array<std::uint8_t, 3> tail_{};
+  std::uint8_t tail_size_ = 0;
+  std::uint8_t line_end_ = 0;  ///< bytes of the line end held back: 0 none, 1 LF, 2 CR LF
+  bool cr_held_ = false;
+  State state_ = State::kPreamble;
+  Line line_ = Line::kStart;
   abi::Reason reason_ = abi::Reason::kNone;
 };
 

@@ -24,40 +24,46 @@ class UrlencodedDecoder {
   /// O(chunk), no allocation.
   template <typename Sink>
   void feed(base::Bytes chunk, Sink& sink) {
-    Piece piece;
-    while (next(chunk, piece)) give(piece, sink);
+    for (Piece piece = next(chunk); piece.kind != Piece::kNone; piece = next(chunk)) {
+      give(piece, sink);
+    }
   }
   /// The body has ended.
   template <typename Sink>
   void finish(Sink& sink) {
-    Piece piece;
-    while (next_at_end(piece)) give(piece, sink);
+    for (Piece piece = next_at_end(); piece.kind != Piece::kNone; piece = next_at_end()) {
+      give(piece, sink);
+    }
   }
   /// URLENCODED_ERROR: a `%` was not followed by two hexadecimal digits.
   [[nodiscard]] bool invalid_encoding() const { return invalid_; }
 
  private:
   struct Piece {
+    enum Kind : std::uint8_t { kNone, kName, kValue, kEnd } kind = kNone;
     base::Bytes bytes;
-    bool is_value = false;
-    bool ends = false;
   };
   template <typename Sink>
   static void give(const Piece& piece, Sink& sink) {
-    if (!piece.bytes.empty()) piece.is_value ? sink.value(piece.bytes) : sink.name(piece.bytes);
-    if (piece.ends) sink.end();
+    if (piece.kind == Piece::kName) sink.name(piece.bytes);
+    if (piece.kind == Piece::kValue) sink.value(piece.bytes);
+    if (piece.kind == Piece::kEnd) sink.end();
   }
-  bool next(base::Bytes& chunk, Piece& piece);
-  bool next_at_end(Piece& piece);
-  std::size_t decode_run(base::Bytes chunk);
+  Piece next(base::Bytes& chunk);
+  Piece next_at_end();
+  Piece piece_of(base::Bytes bytes) const;
+  Piece resolve_held(base::Bytes& chunk);
+  Piece decode_run(base::Bytes& chunk);
+  Piece give_held();
+  [[nodiscard]] std::size_t plain_run(base::Bytes chunk) const;
 
   std::array<std::uint8_t, 256> decoded_;
-  std::size_t decoded_size_ = 0;
-  std::uint8_t held_[2] = {};  ///< a percent sign and a digit at the end of the last chunk
+  std::array<std::uint8_t, 2> held_{};  ///< a percent sign and a digit at the end of a chunk
   std::uint8_t held_size_ = 0;
+  std::uint8_t separator_byte() const { return static_cast<std::uint8_t>(separator_); }
   char separator_;
   bool in_value_ = false;
-  bool begun_ = false;  ///< bytes since the last separator, an equals sign among them
+  bool begun_ = false;  ///< a byte since the last separator
   bool invalid_ = false;
 };
 

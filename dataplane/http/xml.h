@@ -8,6 +8,7 @@
 
 #include "dataplane/abi/limits.h"
 #include "dataplane/abi/reasons.h"
+#include "dataplane/abi/strict.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/http/block_pool.h"
@@ -25,7 +26,8 @@ enum class XmlError : std::uint8_t { kNone, kSyntax, kEncoding, kDepth, kMemory 
 /// string value of the root; attribute(std::string_view name, std::string_view value).
 class XmlDecoder {
  public:
-  /// `memory` must outlive the decoder and be used by it alone: abi::kXmlMemoryBytes of the arena.
+  /// `arena` must outlive the decoder; at most abi::kXmlMemoryBytes of it are taken. Decoders of
+  /// one thread may live side by side.
   explicit XmlDecoder(base::Arena& arena);
   ~XmlDecoder();
   XmlDecoder(const XmlDecoder&) = delete;
@@ -65,11 +67,15 @@ class XmlDecoder {
   struct Handlers;
   bool parse(base::Bytes chunk, bool final, const Callbacks& callbacks);
   void stop(XmlError error);
+  void fails(abi::Strict strict);
+  void note_byte_order_mark(base::Bytes piece);
+  [[nodiscard]] XmlError error_of_parser() const;
 
   BlockPool pool_;
   Callbacks callbacks_{};
   XML_ParserStruct* parser_ = nullptr;
   std::uint32_t depth_ = 0;
+  std::uint8_t seen_ = 0;  ///< of the first two bytes
   XmlError error_ = XmlError::kNone;
   std::uint64_t strict_failures_ = 0;
 };
