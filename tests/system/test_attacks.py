@@ -10,6 +10,7 @@ boundary, in reverse order, with overlaps, and with retransmissions that differ.
 import hashlib
 import json
 import re
+import time
 
 from lab import SERVER4, SOURCE, Lab, check, figure, main, wait_for
 from rawtcp import ACK, PSH, Connection, Link
@@ -244,7 +245,55 @@ def bad_checksum_and_old_bytes_change_nothing():
         check(not complete_attacks(matrix), "a blocked request reached the server whole")
 
 
+def replay_of_the_capture_gives_the_same_verdicts():
+    """What was captured outside gives, offline, one verdict for each transaction, with equal reason,
+    rules and inspected bytes."""
+    def view(verdict, reason, rules, target, inspected):
+        return (verdict, reason, tuple(rules), target, inspected)
+
+    with Matrix("replay") as matrix:
+        lab = matrix.lab
+        capture = lab.home / "outside.pcap"
+        tcpdump = lab.start("client", "tcpdump", "-i", "cl0", "-U", "-s0", "-w", capture, "tcp",
+                            log="tcpdump.log")
+        wait_for(lambda: "listening on" in (lab.home / "tcpdump.log").read_text(), 5, "tcpdump")
+        for place, raw in PLACES.items():
+            for cut in range(1, len(raw), 17):
+                connection = matrix.connect()
+                first, second = ((0, cut), (cut, None)) if cut % 2 else ((cut, None), (0, cut))
+                connection.send(first[0], raw[first[0]:first[1]])
+                connection.send(second[0], raw[second[0]:second[1]])
+                expect_blocked(connection, f"{place} at {cut}")
+                connection.abort(len(raw))
+        for _ in range(5):
+            connection = matrix.connect()
+            connection.send(0, HONEST)
+            check(connection.wait(5, answered), "no answer to an honest request")
+            connection.abort(len(HONEST))
+        time.sleep(1)
+        lab.stop(tcpdump)
+        live = []
+        for event in lab.events("http"):
+            ours = event["sluice"]
+            rules = [rule["id"] for rule in event.get("alert", {}).get("rules", [])]
+            live.append((ours["event_id"], view(ours["verdict"], ours["reason"], rules,
+                                                event["http"]["url"], ours["bytes"]["inspected"])))
+        alerts = {e["sluice"]["event_id"]: [r["id"] for r in e["alert"]["rules"]]
+                  for e in lab.events("alert")}
+        live = sorted(view(v[0], v[1], alerts.get(event_id, v[2]), v[3], v[4])
+                      for event_id, v in live)
+        done = lab.ctl("--json", "replay", "--policy", lab.home / "policy.yaml", capture,
+                       check=False)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        offline = sorted(view(v["verdict"], v["reason"], [r["id"] for r in v["rules"]], v["uri"],
+                              v["bytes"]["inspected"]) for v in lines)
+        figure("transactions replayed", len(offline))
+        check(len(live) > 50, f"only {len(live)} live records")
+        check(offline == live, f"{len(offline)} offline, {len(live)} live; differ: "
+              f"{[x for x in zip(offline, live) if x[0] != x[1]][:3]}")
+
+
 if __name__ == "__main__":
     main(every_cut_in_order, every_cut_in_reverse, every_cut_with_overlap, byte_by_byte,
          differing_retransmission, pipeline_good_bad_good, lost_reply_is_retransmitted,
-         bad_checksum_and_old_bytes_change_nothing)
+         bad_checksum_and_old_bytes_change_nothing, replay_of_the_capture_gives_the_same_verdicts)
