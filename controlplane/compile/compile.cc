@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/compile/compile.h"
+
+#include "controlplane/compile/lower.h"
+#include "controlplane/compile/plan.h"
+#include "controlplane/compile/program.h"
+#include "dataplane/base/clock.h"
+
+namespace sluice::compile {
+
+ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& options,
+                   StringsBuilder& strings, config::Diagnostics& diagnostics,
+                   CompileReport& report) {
+  const base::Nanos start = base::monotonic_now();
+  ProgramPtr program(new Program);
+  report.rules = rules.rules.size();
+  DatabaseMaker maker(options.cache_folder);
+  const std::vector<LoweredCheck> checks = lower(rules, {}, strings, diagnostics, *program);
+  if (!diagnostics.ok()) return nullptr;
+  if (options.scan) {
+    plan_scans(rules, checks, strings, maker, diagnostics, *program, report);
+  }
+  make_phrase_databases(strings, maker, diagnostics, *program);
+  if (!diagnostics.ok()) return nullptr;
+  report.databases = program->databases.size();
+  report.databases_cached = maker.cached();
+  for (const Program::Database& database : program->databases) {
+    report.database_bytes += database.serialised.size();
+  }
+  report.elapsed_ms = (base::monotonic_now() - start) / base::kNanosPerMilli;
+  return program;
+}
+
+}  // namespace sluice::compile

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <vector>
+
+#include "controlplane/compile/databases.h"
+#include "controlplane/compile/lower.h"
+
+namespace sluice::compile {
+
+/// Decides which rules are found by scans, groups their patterns by the values they look at, and
+/// makes the databases. A rule that cannot be scanned for is left as it is: the evaluator looks at
+/// it every time.
+void plan_scans(const seclang::LinkedRules& source, const std::vector<LoweredCheck>& checks,
+                StringsBuilder& strings, DatabaseMaker& maker, config::Diagnostics& diagnostics,
+                Program& program, CompileReport& report);
+
+/// The databases of @pm, which every image needs.
+void make_phrase_databases(const StringsBuilder& strings, DatabaseMaker& maker,
+                           config::Diagnostics& diagnostics, Program& program);
+
+}  // namespace sluice::compile
