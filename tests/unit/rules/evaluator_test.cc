@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/rules/ruleset_fixture.h"
+
+namespace sluice::rules::test {
+namespace {
+
+using Ids = std::vector<std::uint32_t>;
+
+std::string get(const std::string& target, const std::string& headers = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: a.example\r\n" + headers + "\r\n";
+}
+std::string post(const std::string& type, const std::string& body, const std::string& extra = "") {
+  return "POST /p HTTP/1.1\r\nHost: a.example\r\nContent-Type: " + type + "\r\n" + extra +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+/// Judges one request by one text of rules, scanned for and not: both must say the same.
+Judged judge(const std::string& rules, const std::string& request,
+             const std::string& response = "") {
+  compile::CompileOptions plain;
+  plain.scan = false;
+  plain.fold = false;
+  const LoadedRules exact = load_text(rules, plain), scanned = load_text(rules);
+  EXPECT_NE(exact.ruleset, nullptr) << (exact.errors.empty() ? "" : exact.errors[0]);
+  EXPECT_NE(scanned.ruleset, nullptr) << (scanned.errors.empty() ? "" : scanned.errors[0]);
+  if (exact.ruleset == nullptr || scanned.ruleset == nullptr) return {};
+  const Judged expected = Judge(*exact.ruleset).run(request, response);
+  const Judged judged = Judge(*scanned.ruleset).run(request, response);
+  EXPECT_EQ(judged.ids, expected.ids);
+  EXPECT_EQ(judged.targets, expected.targets);
+  EXPECT_EQ(judged.values, expected.values);
+  EXPECT_EQ(judged.verdict.action, expected.verdict.action);
+  return judged;
+}
+
+TEST(Evaluator, RegexOnArgumentBlocksWithItsStatus) {
+  const std::string rules =
+      "SecRule ARGS:q \"@rx attack\\d+\" \"id:1,phase:2,deny,status:418,log\"\n";
+  const Judged judged = judge(rules, get("/a?q=an+attack42"));
+  EXPECT_EQ(judged.ids, Ids{1});
+  EXPECT_EQ(judged.targets[0], "ARGS:q");
+  EXPECT_EQ(judged.values[0], "an attack42");
+  EXPECT_EQ(judged.verdict.action, abi::Action::kBlock);
+  EXPECT_EQ(judged.verdict.status, 418);
+  EXPECT_EQ(judged.verdict.phase, 2);
+  EXPECT_TRUE(judge(rules, get("/a?p=an+attack42")).ids.empty());
+}
+
+TEST(Evaluator, ScoresGrowOncePerMatchingValue) {
+  const std::string rules =
+      "SecRule ARGS \"@contains bad\" \"id:1,phase:2,pass,log,setvar:tx.anomaly_score=+5\"\n"
+      "SecRule TX:anomaly_score \"@ge 10\" \"id:2,phase:2,deny,log\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=bad&b=good")).ids, (Ids{1}));
+  const Judged judged = judge(rules, get("/?a=bad&b=verybad"));
+  EXPECT_EQ(judged.ids, (Ids{1, 2}));
+  EXPECT_EQ(judged.inbound, 10);
+  EXPECT_EQ(judged.verdict.status, 403);
+}
+
+TEST(Evaluator, ChainsNeedEveryLinkAndSeeCaptures) {
+  const std::string rules =
+      "SecRule ARGS:a \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
+      "SecRule TX:2 \"@streq %{TX.1}\" \"t:none\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=x-x")).ids, Ids{1});
+  EXPECT_TRUE(judge(rules, get("/?a=x-y")).ids.empty());
+}
+
+TEST(Evaluator, TransformationsRunInOrder) {
+  const std::string rules =
+      "SecRule ARGS \"@rx <script\" \"id:1,phase:2,deny,log,t:none,t:urlDecodeUni,"
+      "t:htmlEntityDecode,t:lowercase\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=%253CSCRIPT%253E")).ids, Ids{1});
+  EXPECT_EQ(judge(rules, get("/?a=%26lt%3BScript")).ids, Ids{1});
+  EXPECT_TRUE(judge(rules, get("/?a=script")).ids.empty());
+}
+
+TEST(Evaluator, ExclusionsAndCountsSelectMembers) {
+  const std::string rules =
+      "SecRule ARGS|!ARGS:free \"@contains x\" \"id:1,phase:2,pass,log\"\n"
+      "SecRule &ARGS \"@gt 2\" \"id:2,phase:2,pass,log\"\n"
+      "SecRule ARGS_NAMES \"@streq evil\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule ARGS:/^pre/ \"@streq 1\" \"id:4,phase:2,pass,log\"\n";
+  EXPECT_TRUE(judge(rules, get("/?FREE=x")).ids.empty());
+  EXPECT_EQ(judge(rules, get("/?a=x&b=y&free=x")).ids, (Ids{1, 2}));
+  EXPECT_EQ(judge(rules, get("/?evil=1")).ids, (Ids{3}));
+  EXPECT_EQ(judge(rules, get("/?prefix=1")).ids, (Ids{4}));
+}
+
+TEST(Evaluator, NegatedOperatorsLookAtUnsetScalars) {
+  const std::string rules =
+      "SecRule REQUEST_HEADERS:X-Api \"!@rx ^v[12]$\" \"id:1,phase:1,pass,log\"\n"
+      "SecRule REQUEST_BODY \"!@rx .\" \"id:2,phase:2,pass,log\"\n";
+  EXPECT_EQ(judge(rules, get("/")).ids, (Ids{2}));
+  EXPECT_EQ(judge(rules, get("/", "X-Api: v3\r\n")).ids, (Ids{1, 2}));
+  EXPECT_EQ(judge(rules, get("/", "X-Api: v2\r\n")).ids, (Ids{2}));
+}
+
+TEST(Evaluator, SkipAfterPassesOverRules) {
+  const std::string rules =
+      "SecRule REQUEST_METHOD \"@streq GET\" \"id:1,phase:1,pass,nolog,skipAfter:END\"\n"
+      "SecAction \"id:2,phase:1,pass,log\"\n"
+      "SecMarker END\n"
+      "SecAction \"id:3,phase:1,pass,log\"\n";
+  EXPECT_EQ(judge(rules, get("/")).ids, (Ids{3}));
+  EXPECT_EQ(judge(rules, post("text/plain", "x")).ids, (Ids{2, 3}));
+}
+
+TEST(Evaluator, ControlsRemoveRulesAndTargets) {
+  const std::string rules =
+      "SecRule REQUEST_FILENAME \"@streq /free\" \"id:1,phase:1,pass,nolog,"
+      "ctl:ruleRemoveById=10\"\n"
+      "SecRule REQUEST_FILENAME \"@streq /part\" \"id:2,phase:1,pass,nolog,"
+      "ctl:ruleRemoveTargetById=10;ARGS:token\"\n"
+      "SecRule ARGS \"@contains x\" \"id:10,phase:2,deny,log,tag:'a'\"\n";
+  EXPECT_EQ(judge(rules, get("/other?token=x")).ids, (Ids{10}));
+  EXPECT_TRUE(judge(rules, get("/free?token=x")).ids.empty());
+  EXPECT_TRUE(judge(rules, get("/part?token=x")).ids.empty());
+  EXPECT_EQ(judge(rules, get("/part?other=x")).ids, (Ids{10}));
+}
+
+TEST(Evaluator, BodiesBecomeArguments) {
+  const std::string rules =
+      "SecRule REQUEST_HEADERS:Content-Type \"@rx ^application/json\" "
+      "\"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+      "SecRule ARGS \"@streq hit\" \"id:2,phase:2,deny,log\"\n"
+      "SecRule REQBODY_ERROR \"!@eq 0\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule FILES \"@endsWith .php\" \"id:4,phase:2,pass,log\"\n";
+  EXPECT_EQ(judge(rules, post("application/x-www-form-urlencoded", "a=1&b=%68it")).ids, (Ids{2}));
+  const Judged json = judge(rules, post("application/json", R"({"a":{"b":["x","hit"]}})"));
+  EXPECT_EQ(json.ids, (Ids{2}));
+  EXPECT_EQ(json.targets[0], "ARGS:json.a.b.array_1");
+  EXPECT_EQ(judge(rules, post("application/json", "{")).ids, (Ids{3}));
+  EXPECT_EQ(judge(rules, post("multipart/form-data; boundary=B",
+                              "--B\r\nContent-Disposition: form-data; name=\"f\"; "
+                              "filename=\"x.php\"\r\n\r\ndata\r\n--B--\r\n"))
+                .ids,
+            (Ids{4}));
+}
+
+TEST(Evaluator, DetectionOnlyMonitors) {
+  const std::string rules =
+      "SecRuleEngine DetectionOnly\nSecRule ARGS \"@rx x\" \"id:1,phase:2,deny,log\"\n";
+  const Judged judged = judge(rules, get("/?a=x"));
+  EXPECT_EQ(judged.ids, (Ids{1}));
+  EXPECT_EQ(judged.verdict.action, abi::Action::kMonitor);
+}
+
+TEST(Evaluator, ResponsePhasesSeeTheResponse) {
+  const std::string rules =
+      "SecResponseBodyAccess On\n"
+      "SecRule RESPONSE_STATUS \"@streq 500\" \"id:1,phase:3,pass,log\"\n"
+      "SecRule RESPONSE_BODY \"@contains ORA-00942\" \"id:2,phase:4,deny,log\"\n";
+  const Judged judged = judge(rules, get("/"),
+                              "HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: "
+                              "9\r\n\r\nORA-00942");
+  EXPECT_EQ(judged.ids, (Ids{1, 2}));
+  EXPECT_EQ(judged.verdict.phase, 4);
+}
+
+TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
+  std::string rules;
+  for (int i = 1; i <= 10; ++i) {
+    rules += "SecRule ARGS \"@rx word" + std::to_string(i) + "[^a]z\" \"id:" + std::to_string(i) +
+             ",phase:2,deny,log,t:none,t:urlDecodeUni\"\n";
+  }
+  std::string more = rules;
+  for (int i = 11; i <= 1010; ++i) {
+    more += "SecRule ARGS \"@rx word" + std::to_string(i) + "[^a]z\" \"id:" + std::to_string(i) +
+            ",phase:2,deny,log,t:none,t:urlDecodeUni\"\n";
+  }
+  const LoadedRules few = load_text(rules), many = load_text(more);
+  ASSERT_NE(few.ruleset, nullptr);
+  ASSERT_NE(many.ruleset, nullptr);
+  Judge first(*few.ruleset), second(*many.ruleset);
+  const std::string request = get("/?a=word5xx&b=wordz%25&c=word1000");
+  (void)first.run(request);
+  EXPECT_EQ(second.run(request).ids, Ids{});
+  EXPECT_GT(first.counts().scans, 0U);
+  EXPECT_EQ(first.counts().scans, second.counts().scans);
+  EXPECT_EQ(second.run(get("/?a=word1000yz")).ids, Ids{1000});
+}
+
+TEST(Evaluator, ReleaseGivesEverythingBack) {
+  const LoadedRules loaded = load_text("SecRule ARGS \"@rx x\" \"id:1,phase:2,deny,log\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  for (int i = 0; i < 100; ++i) (void)judge.run(get("/?a=x"));
+  EXPECT_EQ(judge.pool_bytes_used(), 0U);
+}
+
+}  // namespace
+}  // namespace sluice::rules::test
