@@ -39,8 +39,8 @@ struct ProgramDeleter {
 using ProgramPtr = std::unique_ptr<Program, ProgramDeleter>;
 
 /// Folds, plans the scans and compiles the databases for this machine's CPU. nullptr if there are
-/// errors: all of them are in `diagnostics`. `strings` gets the program's texts and must go into the
-/// same image.
+/// errors: all of them are in `diagnostics`. `strings` gets the program's texts and must go into
+/// the same image.
 ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& options,
                    StringsBuilder& strings, config::Diagnostics& diagnostics,
                    CompileReport& report);

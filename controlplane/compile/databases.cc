@@ -46,8 +46,8 @@ std::string platform_name() {
 
 bool is_whole(const std::string& serialised) {
   std::size_t size = 0;
-  return !serialised.empty() && hs_serialized_database_size(serialised.data(), serialised.size(),
-                                                            &size) == HS_SUCCESS;
+  return !serialised.empty() &&
+         hs_serialized_database_size(serialised.data(), serialised.size(), &size) == HS_SUCCESS;
 }
 
 }  // namespace
@@ -121,8 +121,9 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
 
 DatabaseMaker::Support DatabaseMaker::try_pattern(const std::string& pattern, unsigned flags) {
   const std::string content = platform_name() + "?" + std::to_string(flags) + ":" + pattern;
-  const std::string path =
-      cache_folder_.empty() ? std::string() : cache_folder_ + "/" + content_digest(content) + ".try";
+  const std::string path = cache_folder_.empty()
+                               ? std::string()
+                               : cache_folder_ + "/" + content_digest(content) + ".try";
   if (!path.empty()) {
     const std::string known = read_whole(path);
     if (known.size() == 1 && known[0] >= '0' && known[0] <= '2') {
@@ -132,15 +133,15 @@ DatabaseMaker::Support DatabaseMaker::try_pattern(const std::string& pattern, un
   const auto compiles = [&](unsigned with) {
     hs_database_t* database = nullptr;
     hs_compile_error_t* error = nullptr;
-    const bool good = hs_compile(pattern.c_str(), with, HS_MODE_BLOCK, nullptr, &database,
-                                 &error) == HS_SUCCESS;
+    const bool good =
+        hs_compile(pattern.c_str(), with, HS_MODE_BLOCK, nullptr, &database, &error) == HS_SUCCESS;
     hs_free_compile_error(error);
     hs_free_database(database);
     return good;
   };
-  const Support support = compiles(flags)                         ? Support::kExact
+  const Support support = compiles(flags)                       ? Support::kExact
                           : compiles(flags | HS_FLAG_PREFILTER) ? Support::kPrefilter
-                                                                  : Support::kNone;
+                                                                : Support::kNone;
   if (!path.empty()) {
     write_whole(path, std::string(1, static_cast<char>('0' + static_cast<int>(support))));
   }

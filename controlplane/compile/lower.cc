@@ -22,9 +22,9 @@ using seclang::Link;
 using seclang::LinkedRules;
 using seclang::MacroText;
 
-constexpr std::size_t kTextPartsMax = 16;    // the evaluator's bound
-constexpr std::size_t kChainLinksMax = 64;   // the evaluator's bound
-constexpr std::size_t kChainStepsMax = 32;   // transformations of one rule; the evaluator's bound
+constexpr std::size_t kTextPartsMax = 16;   // the evaluator's bound
+constexpr std::size_t kChainLinksMax = 64;  // the evaluator's bound
+constexpr std::size_t kChainStepsMax = 32;  // transformations of one rule; the evaluator's bound
 
 std::string lower_case(std::string_view text) {
   std::string result(text);
@@ -36,10 +36,7 @@ class Lowerer {
  public:
   Lowerer(const LinkedRules& source, const InitialTx& initial, StringsBuilder& strings,
           config::Diagnostics& diagnostics, Program& program)
-      : source_(source),
-        strings_(strings),
-        diagnostics_(diagnostics),
-        program_(program) {
+      : source_(source), strings_(strings), diagnostics_(diagnostics), program_(program) {
     program_.nodes.push_back({0, static_cast<std::uint8_t>(abi::TransformId::kNone), 0});
     for (int digit = 0; digit < 10; ++digit) slot(std::to_string(digit));
     for (const auto& [key, value] : initial) {
@@ -67,8 +64,8 @@ class Lowerer {
   }
 
   std::uint16_t slot(std::string_view key) {
-    const auto [entry, is_new] = slots_.try_emplace(
-        lower_case(key), static_cast<std::uint16_t>(program_.slots.size()));
+    const auto [entry, is_new] =
+        slots_.try_emplace(lower_case(key), static_cast<std::uint16_t>(program_.slots.size()));
     if (is_new) program_.slots.push_back({strings_.add(key), {0, 0}, 0, {}});
     return entry->second;
   }
@@ -207,8 +204,7 @@ class Lowerer {
     if (!status.ok()) error(op.argument_place, status.error().message);
     builder.finish();
     const rules::IpSet set = builder.set();
-    program_.ip_sets.push_back(
-        {{set.v4.begin(), set.v4.end()}, {set.v6.begin(), set.v6.end()}});
+    program_.ip_sets.push_back({{set.v4.begin(), set.v4.end()}, {set.v6.begin(), set.v6.end()}});
     return static_cast<std::uint32_t>(program_.ip_sets.size() - 1);
   }
 

@@ -182,9 +182,8 @@ class Planner {
     const seclang::Link& link = *lowered.link;
     if ((rule.flags & abi::kRuleNegated) != 0 || link.targets.empty()) return;
     const bool scannable = std::all_of(
-        link.targets.begin(), link.targets.end(), [](const seclang::Target& target) {
-          return !target.count && is_scanned(target.variable);
-        });
+        link.targets.begin(), link.targets.end(),
+        [](const seclang::Target& target) { return !target.count && is_scanned(target.variable); });
     std::string key;
     Pattern pattern;
     if (!scannable || !find_pattern(lowered, key, pattern)) return;
@@ -339,8 +338,8 @@ class Planner {
       for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
     for (const VariableId list : lists.of) {
-      const auto code = static_cast<std::uint16_t>(static_cast<unsigned>(list) * 2 +
-                                                   (lists.names ? 1U : 0U));
+      const auto code =
+          static_cast<std::uint16_t>(static_cast<unsigned>(list) * 2 + (lists.names ? 1U : 0U));
       Content& content = zones_[{code, key}];
       content.patterns.insert(pattern);
       content.nodes.insert(nodes.begin(), nodes.end());
@@ -357,9 +356,8 @@ class Planner {
       program_.gates.insert(program_.gates.end(), pattern.gates.begin(), pattern.gates.end());
       result.gate_count = static_cast<std::uint32_t>(pattern.gates.size());
       result.regex = pattern.regex;
-      result.kind = static_cast<std::uint8_t>(pattern.expressions.empty()
-                                                  ? abi::ScanKind::kAlways
-                                                  : abi::ScanKind::kHyperscan);
+      result.kind = static_cast<std::uint8_t>(
+          pattern.expressions.empty() ? abi::ScanKind::kAlways : abi::ScanKind::kHyperscan);
       program_.patterns.push_back(result);
     }
   }
@@ -411,8 +409,8 @@ class Planner {
       if (!made.ok()) {
         diagnostics_.error("", 1, 1, made.error().message);
       } else {
-        program_.databases.push_back({std::move(made).value(), ~std::uint64_t{0},
-                                      set.first_pattern, set.pattern_count});
+        program_.databases.push_back(
+            {std::move(made).value(), ~std::uint64_t{0}, set.first_pattern, set.pattern_count});
         set.database_count = 1;
       }
     }

@@ -126,8 +126,7 @@ Judged Judge::run(std::string_view request, std::string_view response) {
   info.id = {1, 42};
   transaction.begin(ruleset_, *worker_, info);
   judged.refused = !feed(
-      parser, request,
-      [&](const http::RequestHead& head) { (void)transaction.request_head(head); },
+      parser, request, [&](const http::RequestHead& head) { (void)transaction.request_head(head); },
       [&](base::Bytes body) { (void)transaction.request_body(body); });
   (void)transaction.request_end();
   http::ResponseParser responses;
