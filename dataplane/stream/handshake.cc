@@ -21,6 +21,8 @@ using abi::Reason;
 constexpr std::size_t kWays = 8;
 /// Two SYNs of different sequence numbers may wait for the server's choice (evasion TS5).
 constexpr std::size_t kSynVariants = 2;
+/// As far beyond the window as a probe may lie (evasion TS24).
+constexpr std::uint32_t kBeyondWindowBytes = 1460;
 /// RFC 7323 section 2.3.
 constexpr std::uint8_t kWindowScaleMax = 14;
 
@@ -235,7 +237,7 @@ HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Seg
   const std::uint32_t ahead = packet.sequence - (client.isn + 1);
   const bool completes = entry.has_server && packet.has_flag(net::kAck) &&
                          packet.acknowledgment == entry.server.isn + 1 &&
-                         ahead <= entry.server.options.window + 65535U;
+                         ahead <= entry.server.options.window + kBeyondWindowBytes;
   if (completes) {
     HandshakeOutcome outcome{HandshakeFate::kComplete,
                              Reason::kNone,

@@ -289,16 +289,20 @@ TEST(TcpData, TD10_SequenceNumbersWrap) {
 TEST(TcpData, TD10_OffsetsGoBeyondFourGibibytes) {
   TestLink link;
   link.shake_hands();
-  link.skip_until = kAllOffsets;
-  const std::string payload(60000, 'd');
+  // In leaps: monitor takes an acknowledgement's word for bytes that it did not see.
+  link.enforce = false;
   std::int64_t offset = 0;
-  while (offset < (std::int64_t{1} << 32) + 200000) {
-    ASSERT_EQ(link.down(offset, payload).fate, Fate::kForward) << offset;
-    offset += 60000;
-    ASSERT_EQ(link.client_ack(offset).fate, Fate::kForward) << offset;
-    link.forget();
+  while (offset < (std::int64_t{1} << 32)) {
+    offset += (1 << 29) - 12345;
+    link.client_ack(offset);
+    ASSERT_EQ(link.connection.half(kDown).forwarded, offset);
   }
-  EXPECT_EQ(link.connection.half(kDown).forwarded, offset);
+  link.enforce = true;
+  expect_forwarded(link.down(offset, "response"));
+  EXPECT_TRUE(link.seen[1].ends_with("response"));
+  expect_dropped(link.down(offset, "XXXXonse"), Reason::kTcpOverlapDiffers);
+  expect_forwarded(link.client_ack(offset + 8));
+  EXPECT_TRUE(link.memory_returned());
 }
 
 // Evasions TD11, TD12.
