@@ -11,6 +11,7 @@
 #include "dataplane/config/units.h"
 
 namespace sluice::config {
+
 bool parse_number(const std::string& text, std::uint64_t& into) {
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, into);
@@ -22,6 +23,15 @@ YAML::Node YamlReader::load() {
     return YAML::LoadFile(file_);
   } catch (const YAML::BadFile&) {
     diagnostics_.error(file_, 1, 1, "cannot be read: give the right file with --config");
+  } catch (const YAML::Exception& wrong) {
+    complain_at(wrong.mark, wrong.msg);
+  }
+  return {};
+}
+
+YAML::Node YamlReader::load_text(const std::string& text) {
+  try {
+    return YAML::Load(text);
   } catch (const YAML::Exception& wrong) {
     complain_at(wrong.mark, wrong.msg);
   }

@@ -28,6 +28,8 @@ class YamlReader {
 
   /// The root; a complaint where the file cannot be read or is no YAML.
   YAML::Node load();
+  /// The same for the file's text, where somebody else has read it.
+  YAML::Node load_text(const std::string& text);
   void complain(const YAML::Node& node, const std::string& message);
   /// False when the node is absent, or no map (a complaint). Unknown keys are complaints that name
   /// the nearest known one; so are keys given twice.
