@@ -9,6 +9,7 @@
 Everything that a Lab starts or makes carries its run id and is gone at its end; close() says what
 is not. Needs root and Debian's iproute2, ethtool, nginx; nothing else.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -26,6 +27,9 @@ CLIENT6, SERVER6 = "fd77::1", "fd77::2"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD", SOURCE / "build"))
 SKIPPED = 77
+LOSSES = {"no_generation", "worker_stalled", "reply_slots", "transaction_memory", "worker_memory",
+          "link_oversize", "tx_full", "steer_full", "ip_frag_full", "tcp_ooo_full",
+          "tcp_retain_full", "tcp_hold_full", "flow_full", "flow_embryonic_full"}
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -111,7 +115,7 @@ class Lab:
 
     def __init__(self, name, workers=2, idle="sleep", on_failure="block", guarded=True,
                  policy=POLICY, rules=RULES, daemon=True, dataplane=True, nginx=True,
-                 supervise=False, pool_mb=64, flows_max=16384, extra=""):
+                 supervise=False, pool_mb=64, flows_max=16384, extra="", instance="main"):
         if os.geteuid() != 0:
             print("skipped: needs root for namespaces")
             sys.exit(SKIPPED)
@@ -119,7 +123,7 @@ class Lab:
         self.id = f"{name}-{os.getpid():x}-{Lab.count}"
         self.options = dict(workers=workers, idle=idle, on_failure=on_failure, pool_mb=pool_mb,
                             flows_max=flows_max, extra=extra)
-        self.guarded, self.supervise = guarded, supervise
+        self.guarded, self.supervise, self.instance = guarded, supervise, instance
         self.policy_text, self.rules_text = policy, rules
         self.wanted = dict(daemon=daemon, dataplane=dataplane, nginx=nginx)
         self.namespaces = {end: f"slc-{self.id}-{end[0]}" for end in ("client", "middle", "server")}
@@ -290,7 +294,25 @@ class Lab:
         device = {"client": "cl0", "server": "sv0"}[end]
         self.in_namespace(end, "tc", "qdisc", "del", "dev", device, "root", check=False)
 
+    @contextlib.contextmanager
+    def bridged(self):
+        """Within it, a bridge of the kernel stands in the place of the dataplane."""
+        self.stop(self.dataplane)
+        self.in_namespace("middle", "ip", "link", "add", "br0", "type", "bridge")
+        for port in ("out0", "in0"):
+            self.in_namespace("middle", "ip", "link", "set", port, "master", "br0")
+        self.in_namespace("middle", "ip", "link", "set", "br0", "up")
+        time.sleep(0.2)
+        yield
+        self.in_namespace("middle", "ip", "link", "del", "br0")
+        self.start_dataplane()
+
     # -- files --------------------------------------------------------------------------------
+
+    def folder(self, name):
+        """The instance's folder of a kind: shm, state, run or log."""
+        base = self.shm if name == "shm" else self.home / name
+        return base if self.instance == "main" else base / self.instance
 
     @property
     def config(self):
@@ -346,9 +368,10 @@ class Lab:
     def start_dataplane(self, guarded=None):
         guarded = self.guarded if guarded is None else guarded
         name = "sluice-dataplane-guarded" if guarded else "sluice-dataplane"
-        segment = self.shm / "dataplane"
+        segment = self.folder("shm") / "dataplane"
         before = segment.stat().st_ino if segment.exists() else 0
-        words = [BUILD / "dataplane/worker" / name, "--config", self.config]
+        words = [BUILD / "dataplane/worker" / name, "--config", self.config, "--instance",
+                 self.instance]
         if self.supervise:
             words.append("--supervise")
         self.dataplane = self.start("middle", *words, log="dataplane.log")
@@ -361,7 +384,7 @@ class Lab:
 
     def start_daemon(self):
         self.daemon = self.start("middle", BUILD / "controlplane/api/sluiced", "--config",
-                                 self.config, log="sluiced.log")
+                                 self.config, "--instance", self.instance, log="sluiced.log")
 
         def running():
             check(self.daemon.poll() is None,
@@ -372,7 +395,8 @@ class Lab:
     def ctl(self, *words, check=True, timeout=60):
         """sluicectl; the CompletedProcess."""
         done = subprocess.run([str(BUILD / "controlplane/ctl/sluicectl"), "--config",
-                               str(self.config), *map(str, words)],
+                               str(self.config), "--instance", self.instance,
+                               *map(str, words)],
                               text=True, capture_output=True, timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise Failure(f"sluicectl {' '.join(map(str, words))}: status {done.returncode}\n"
@@ -382,12 +406,21 @@ class Lab:
     def ctl_json(self, *words, **options):
         return json.loads(self.ctl("--json", *words, **options).stdout)
 
+    def drops(self):
+        """Frames that we lost for want of room or of a generation, by reason."""
+        sums = {}
+        for worker in self.ctl_json("counters")["workers"]:
+            for reason, count in worker["drops"].items():
+                if reason in LOSSES:
+                    sums[reason] = sums.get(reason, 0) + count
+        return sums
+
     def push(self):
         return self.ctl_json("push")
 
     def events(self, kind=None):
         """The records of eve.json so far."""
-        path = self.home / "log/eve.json"
+        path = self.folder("log") / "eve.json"
         if not path.exists():
             return []
         records = []

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""kill -9 of either process, twice and in both orders."""
+import os
+import pathlib
+import signal
+import time
+
+import lab
+
+RECOVERY_SECONDS = 5  # 2 on a quiet machine; the figure says what it was
+
+
+def blocking(it):
+    return it.curl("/?q=evil-marker", timeout=1)[0] == 403
+
+
+def kill_daemon(it):
+    """sluiced dies under load and comes back: no request notices, and blocking goes on."""
+    load = it.start("client", "wrk", "-t", "1", "-c", "20", "-d", "4s",
+                    f"http://{lab.SERVER4}/1k.bin", log="wrk.log")
+    time.sleep(1)
+    it.kill(it.daemon)
+    lab.check(blocking(it), "no blocking without sluiced")
+    lab.check(load.wait(60) == 0, "wrk failed")
+    text = (it.home / "wrk.log").read_text()
+    (it.home / "wrk.log").unlink()
+    lab.check("Socket errors" not in text and "Non-2xx" not in text, text)
+    it.start_daemon()
+    before = len(it.events("alert"))
+    lab.check(blocking(it), "no blocking after the restart of sluiced")
+    lab.wait_for(lambda: len(it.events("alert")) > before, 5, "records go on")
+
+
+def kill_dataplane(it):
+    """The dataplane dies under load: seconds until it blocks and serves again."""
+    load = it.start("client", "wrk", "-t", "1", "-c", "20", "-d", "3s",
+                    f"http://{lab.SERVER4}/1k.bin")
+    time.sleep(0.5)
+    pid = int((it.folder("run") / "dataplane.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    start = time.monotonic()
+    lab.wait_for(lambda: blocking(it), RECOVERY_SECONDS, "the dataplane blocks again", 0.005)
+    took = time.monotonic() - start
+    lab.check(it.curl("/index.html")[0] == 200, "honest requests do not pass after the restart")
+    lab.check(int((it.folder("run") / "dataplane.pid").read_text()) != pid, "the same process")
+    it.stop(load)
+    return took
+
+
+def survives_both_orders():
+    with lab.Lab("crash", supervise=True) as it:
+        it.push()
+        lab.check(blocking(it), "no blocking at all")
+        live = it.ctl_json("status")["generation"]["live"]
+        took = []
+        for order in range(2):
+            kill_daemon(it)
+            took.append(kill_dataplane(it))
+            # Without the daemon, from disk alone.
+            it.kill(it.daemon)
+            took.append(kill_dataplane(it))
+            it.start_daemon()
+            lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "running", 5,
+                         "sluiced finds the new dataplane")
+            lab.check(it.ctl_json("status")["generation"]["live"] == live, "another generation")
+        lab.figure("dataplane back after kill -9",
+                   "median {:.2f}, slowest {:.2f}".format(sorted(took)[len(took) // 2], max(took)),
+                   "s")
+
+
+def supervisor_ends_with_everything():
+    with lab.Lab("supervisor", supervise=True, daemon=False, nginx=False,
+                 on_failure="bypass") as it:
+        pid = int((it.folder("run") / "dataplane.pid").read_text())
+        lab.check(pid != it.dataplane.pid, "no process of its own")
+        it.stop(it.dataplane)
+        lab.wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists(), 2, "the child ends")
+
+
+if __name__ == "__main__":
+    lab.main(survives_both_orders, supervisor_ends_with_everything)
