@@ -60,6 +60,7 @@ class Counter {
   X(kIdlePolls, "idle_polls", "calls that found nothing")                            \
   X(kStallMs, "stall_ms", "longest time between two polls, ms")                      \
   X(kGenerationsSeen, "generations_seen", "generation changes observed")             \
+  X(kMisdirected, "misdirected", "frames that RSS gave to another worker")           \
   X(kPartialForwards, "partial_forwards", "blocked requests of which a part had been forwarded")
 
 enum class CounterId : std::uint16_t {

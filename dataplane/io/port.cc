@@ -92,6 +92,15 @@ std::array<std::uint8_t, 40> rss_key() {
   return key;
 }
 
+/// The MTU that ethdev lets us ask for. Some drivers (tap) claim a longest frame of 1522 bytes and
+/// still carry whatever fits into a buffer.
+std::uint32_t device_mtu(const rte_eth_dev_info& info, std::uint32_t wanted) {
+  const std::uint32_t longest =
+      info.max_rx_pktlen > RTE_ETHER_MIN_MTU + 18 ? info.max_rx_pktlen - 18 : RTE_ETHER_MTU;
+  return std::clamp<std::uint32_t>(wanted, info.min_mtu,
+                                   std::min<std::uint32_t>(info.max_mtu, longest));
+}
+
 bool has_symmetric_rss(const rte_eth_dev_info& info, std::uint16_t queues) {
   return queues > 1 && info.max_rx_queues >= queues && info.reta_size >= queues &&
          info.reta_size <= RTE_ETH_RSS_RETA_SIZE_512 &&
@@ -207,7 +216,7 @@ base::Result<Port> open_port(const PortSettings& settings, rte_mempool* pool) {
     configuration.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & kRssTypes;
     configuration.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
   }
-  configuration.rxmode.mtu = std::clamp<std::uint32_t>(settings.mtu, info.min_mtu, info.max_mtu);
+  configuration.rxmode.mtu = device_mtu(info, settings.mtu);
   configuration.rxmode.offloads |=
       info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   configuration.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;

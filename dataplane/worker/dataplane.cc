@@ -10,18 +10,28 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "dataplane/abi/store.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/hash.h"
 #include "dataplane/base/notify.h"
 #include "dataplane/config/settings.h"
 #include "dataplane/io/eal.h"
+#include "dataplane/limit/table.h"
+#include "dataplane/worker/engine_settings.h"
 #include "dataplane/worker/generations.h"
 #include "dataplane/worker/links.h"
 #include "dataplane/worker/shared_segments.h"
+#include "dataplane/worker/steering.h"
 #include "dataplane/worker/supervise.h"
 #include "dataplane/worker/worker.h"
 
@@ -34,6 +44,8 @@ constexpr base::Nanos kStalledAfter = base::kNanosPerSecond;
 /// No poll for this long: the process ends itself, so that a supervisor starts it again.
 constexpr base::Nanos kHopelessAfter = 10 * base::kNanosPerSecond;
 constexpr long kTickNs = 1'000'000;
+/// Clients counted at once, by all limits together; 16 bytes each.
+constexpr std::size_t kLimitEntries = 1 << 20;
 
 int run_worker(void* worker) {
   static_cast<Worker*>(worker)->run();
@@ -87,9 +99,29 @@ class Process {
     if (!segments.ok()) return segments.error();
     segments_ = std::move(segments).value();
     segments_->dataplane().tsc_hz = rte_get_tsc_hz();
-    generations_.emplace(shared_, segments_->control(), segments_->dataplane(),
-                         settings_.paths.state, settings_.cores.size());
-    generations_->open();
+    if (auto limits = attach_limits(); !limits.ok()) return limits;
+    generations_.emplace(shared_, segments_->control(), segments_->dataplane(), settings_);
+    if (const std::string notes = generations_->open(); !notes.empty()) fail(notes, 0);
+    return make_workers();
+  }
+
+  /// The table of client limits: kept over restarts, made anew when it is of another size.
+  base::Status attach_limits() {
+    const std::string path = settings_.paths.shm + "/" + abi::kLimitsFile;
+    const std::size_t bytes = limit::Table::bytes_for(kLimitEntries);
+    auto region = Region::shared_file(path, bytes);
+    if (!region.ok()) {
+      ::unlink(path.c_str());
+      region = Region::shared_file(path, bytes);
+    }
+    if (!region.ok()) return region.error();
+    limits_region_ = std::move(region).value();
+    if (!limit::Table::valid(limits_region_.bytes())) {
+      std::memset(limits_region_.bytes().data(), 0, bytes);
+      limit::Table::format(limits_region_.bytes(), kLimitEntries);
+    }
+    limits_ = limit::Table(limits_region_.bytes());
+    base::random_hash_key(hash_key_);
     return base::ok_status();
   }
 
@@ -120,20 +152,57 @@ class Process {
     return eal;
   }
 
-  void start_workers() {
-    for (std::size_t i = 0; i < settings_.cores.size(); ++i) {
-      views_.push_back(links_->view(static_cast<std::uint16_t>(i)));
+  static std::span<std::uint8_t> allocate_pool(void* context, std::size_t bytes,
+                                               const char* /*name*/) {
+    auto& process = *static_cast<Process*>(context);
+    auto region = Region::anonymous(bytes, process.huge_pages_);
+    if (!region.ok()) return {};
+    process.pools_.push_back(std::move(region).value());
+    return process.pools_.back().bytes().first(bytes);
+  }
+
+  engine::EngineEnvironment environment(std::size_t worker) {
+    engine::EngineEnvironment environment;
+    environment.hash_key = &hash_key_;
+    environment.counters = &segments_->counters(worker);
+    environment.limits = &limits_;
+    environment.verdict_ring = segments_->verdict_ring(worker);
+    environment.http_ring = segments_->http_ring(worker);
+    environment.event_id_seed = hash_key_.words[worker % std::size(hash_key_.words)] + worker;
+    environment.memory_context = this;
+    environment.allocate_pool = allocate_pool;
+    return environment;
+  }
+
+  base::Status make_workers() {
+    const auto count = static_cast<std::uint16_t>(settings_.cores.size());
+    if (count > 1) {
+      auto steering = Steering::create(count);
+      if (!steering.ok()) return steering.error();
+      steering_ = std::move(steering).value();
     }
-    for (std::size_t i = 0; i < settings_.cores.size(); ++i) {
+    views_.resize(count);
+    for (std::uint16_t i = 0; i < count; ++i) {
+      views_[i] = links_->view(i);
       WorkerSetup setup;
-      setup.index = static_cast<std::uint16_t>(i);
-      setup.worker_count = static_cast<std::uint16_t>(settings_.cores.size());
+      setup.index = i;
+      setup.worker_count = count;
       setup.links = views_[i];
       setup.idle = settings_.idle;
       setup.shared = &shared_;
+      setup.steering = steering_ ? &*steering_ : nullptr;
+      setup.crafted_pool = links_->crafted_pool();
       setup.counters = &segments_->counters(i);
       workers_.push_back(std::make_unique<Worker>(setup));
+      if (auto opened = workers_[i]->open_engine(engine_config(settings_, i), environment(i));
+          !opened.ok()) {
+        return opened;
+      }
     }
+    return base::ok_status();
+  }
+
+  void start_workers() {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       rte_eal_remote_launch(run_worker, workers_[i].get(), static_cast<unsigned>(i + 1));
     }
@@ -147,6 +216,17 @@ class Process {
                  settings_.links.size(), huge_pages_ ? "huge pages" : "ordinary pages",
                  links_->buffers(), links_->buffer_bytes(),
                  static_cast<double>(links_->buffers()) * links_->buffer_bytes() / (1 << 20));
+    std::fprintf(stderr, "  limits: %zu entries, %.1f MiB shared\n", limits_.capacity(),
+                 static_cast<double>(limits_region_.bytes().size()) / (1 << 20));
+    std::size_t total = 0;
+    for (const engine::PoolSize& pool : workers_.front()->engine().pools()) {
+      std::fprintf(stderr, "  %s: %zu for each worker, %zu bytes\n", pool.name, pool.items,
+                   pool.bytes);
+      total += pool.bytes;
+    }
+    std::fprintf(stderr, "  engines: %.1f MiB for %zu workers; generation %llu\n",
+                 static_cast<double>(total * workers_.size()) / (1 << 20), workers_.size(),
+                 static_cast<unsigned long long>(generations_->live()));
   }
 
   /// The main thread: announcements, switches, link state, health.
@@ -203,6 +283,11 @@ class Process {
   SharedState shared_;
   std::optional<SharedSegments> segments_;
   std::optional<Links> links_;
+  std::optional<Steering> steering_;
+  Region limits_region_;
+  limit::Table limits_;
+  base::HashKey hash_key_ = {};
+  std::vector<Region> pools_;  ///< of all engines
   std::optional<Generations> generations_;
   std::vector<std::vector<WorkerLink>> views_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -15,7 +15,8 @@ namespace {
 /// What a buffer takes in the pool beside its data: mbuf, mempool header, alignment.
 constexpr std::uint32_t kBufferOverheadBytes = sizeof(rte_mbuf) + 64;
 /// Drivers' rings, ethdev data and malloc's own bookkeeping.
-constexpr std::size_t kEalExtraMb = 32;
+constexpr std::size_t kEalExtraMb = 48;
+constexpr std::uint32_t kCraftedBuffers = 4096;
 /// Frames under way in one worker: caches, transmit buffers, a burst.
 constexpr std::uint64_t kBuffersPerWorker = 2048;
 constexpr std::uint64_t kBuffersPerQueue = 2048;  // both rings of a queue pair
@@ -26,6 +27,18 @@ std::uint32_t largest_mtu(const config::Settings& settings) {
   return mtu;
 }
 
+std::uint32_t buffer_total_bytes(const config::Settings& settings) {
+  return io::buffer_bytes(largest_mtu(settings)) + kBufferOverheadBytes;
+}
+std::uint64_t buffer_count(const config::Settings& settings) {
+  return std::min<std::uint64_t>((settings.pool_mb << 20) / buffer_total_bytes(settings),
+                                 UINT32_MAX / 2);
+}
+/// What queues, caches and bursts take: with fewer, ports would starve.
+std::uint64_t buffers_needed(const config::Settings& settings) {
+  return settings.cores.size() * (kBuffersPerWorker + settings.links.size() * 2 * kBuffersPerQueue);
+}
+
 constexpr const char* kSideNames[2] = {"outside", "inside"};
 
 }  // namespace
@@ -34,24 +47,27 @@ std::size_t eal_memory_mb(const config::Settings& settings) {
   return settings.pool_mb + kEalExtraMb + settings.cores.size() * 2;
 }
 
+std::size_t held_frames_max(const config::Settings& settings) {
+  return (buffer_count(settings) - buffers_needed(settings)) / settings.cores.size();
+}
+
 base::Status Links::make_buffers(const config::Settings& settings) {
-  const std::uint32_t mtu = largest_mtu(settings);
-  buffer_bytes_ = io::buffer_bytes(mtu) + kBufferOverheadBytes;
-  const std::uint64_t count = (settings.pool_mb << 20) / buffer_bytes_;
-  const std::uint64_t workers = settings.cores.size();
-  const std::uint64_t needed =
-      workers * (kBuffersPerWorker + settings.links.size() * 2 * kBuffersPerQueue);
-  if (count < needed) {
+  buffer_bytes_ = buffer_total_bytes(settings);
+  buffers_ = static_cast<std::uint32_t>(buffer_count(settings));
+  const std::uint64_t needed = buffers_needed(settings) * 5 / 4;
+  if (buffers_ < needed) {
     return base::Error{"memory.pool_mb: " + std::to_string(settings.pool_mb) + " holds " +
-                       std::to_string(count) + " buffers of " + std::to_string(buffer_bytes_) +
+                       std::to_string(buffers_) + " buffers of " + std::to_string(buffer_bytes_) +
                        " bytes, the queues of these links and workers need " +
                        std::to_string(needed) + ": set at least " +
                        std::to_string(((needed * buffer_bytes_) >> 20) + 1)};
   }
-  buffers_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX / 2));
-  auto pool = io::make_pool("frames", buffers_, mtu, SOCKET_ID_ANY);
+  auto pool = io::make_pool("frames", buffers_, largest_mtu(settings), SOCKET_ID_ANY);
   if (!pool.ok()) return pool.error();
   pool_ = pool.value();
+  pool = io::make_pool("crafted", kCraftedBuffers, 1500, SOCKET_ID_ANY);
+  if (!pool.ok()) return pool.error();
+  crafted_pool_ = pool.value();
   return base::ok_status();
 }
 
@@ -101,6 +117,9 @@ std::vector<WorkerLink> Links::view(std::uint16_t index) const {
   for (const OneLink& link : links_) {
     WorkerLink& into = view.emplace_back();
     into.bypass_on_failure = link.bypass_on_failure;
+    const auto& [outside, inside] = link.ports;
+    // Only equal tables name equal queues for both directions.
+    if (outside.reta_size == inside.reta_size) into.reta_size = outside.reta_size;
     for (std::size_t side = 0; side < 2; ++side) {
       into.sides[side] = {link.ports[side].id, index < link.ports[side].rx_queues};
     }

@@ -32,6 +32,7 @@ class Links {
   [[nodiscard]] std::vector<WorkerLink> view(std::uint16_t index) const;
   /// Takes one side down while the other is, where the devices can; writes the state of all.
   void mirror(abi::DataplaneSegment& segment);
+  [[nodiscard]] rte_mempool* crafted_pool() const { return crafted_pool_; }
   [[nodiscard]] std::uint32_t buffers() const { return buffers_; }
   [[nodiscard]] std::uint32_t buffer_bytes() const { return buffer_bytes_; }
 
@@ -46,8 +47,12 @@ class Links {
 
   std::vector<OneLink> links_;
   rte_mempool* pool_ = nullptr;
+  rte_mempool* crafted_pool_ = nullptr;  ///< replies must not wait for the frames of others
   std::uint32_t buffers_ = 0, buffer_bytes_ = 0;
 };
+
+/// Frames that the engine of one worker may hold at once: what the queues leave of memory.pool_mb.
+std::size_t held_frames_max(const config::Settings& settings);
 
 /// MiB that the EAL must have for `settings`.
 std::size_t eal_memory_mb(const config::Settings& settings);
