@@ -9,12 +9,13 @@
 namespace sluice::http {
 
 /// Splits the value of one Cookie field as ModSecurity 3 does, calling sink(name, value) with views
-/// into it: at `;`, blanks at the end of the whole field cut, names cut at their left only, values
+/// into it: at `;`, blanks at the end of the last piece cut, names cut at their left only, values
 /// untouched (no unquoting, no decoding), pieces without name skipped. RFC 6265 section 5.2 agrees
 /// but for the blanks around `=`. O(size).
 template <typename Sink>
 void for_each_cookie(std::string_view field, Sink&& sink) {
   const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  if (field.ends_with(';')) field.remove_suffix(1);
   while (!field.empty() && blank(field.back())) field.remove_suffix(1);
   while (!field.empty()) {
     const std::size_t end = field.find(';');

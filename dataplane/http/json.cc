@@ -344,8 +344,9 @@ JsonDecoder::Token JsonDecoder::code_unit(std::uint16_t unit) {
   }
   lone_surrogate_ = true;
   small_[0] = '?';
-  const std::size_t size = high || low ? 1 : put_code_point(unit, 1);
-  return string_piece({small_.data(), size});
+  if (high) return string_piece({small_.data(), 1});
+  // As yajl: a lone first half is a question mark, a lone second one its own three bytes.
+  return string_piece({small_.data(), put_code_point(unit, low && before == 0 ? 0 : 1)});
 }
 
 /// Writes UTF-8 into small_ from `at` on; the bytes of small_ then in use.

@@ -40,8 +40,9 @@ enum class JsonError : std::uint8_t {
 /// "") and `.array_N` for elements. Iterative. Strict: RFC 8259, UTF-8 without byte order mark.
 ///
 /// Sink: name(Bytes) once with the whole name, then value(Bytes piece) any number of times, then
-/// end(): one scalar. Strings are unescaped, numbers and literals as written, null is empty. Pieces
-/// are valid during the call. Members before an error have been given.
+/// end(): one scalar. Strings are unescaped (half a surrogate pair as yajl does), numbers and
+/// literals as written, null is empty. Pieces are valid during the call. Members before an error
+/// have been given.
 class JsonDecoder {
  public:
   /// `arena` must outlive the decoder and may be used by others between calls.

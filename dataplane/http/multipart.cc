@@ -37,8 +37,9 @@ MultipartDecoder::MultipartDecoder(base::Arena& arena, const MultipartBoundary& 
   }
   const base::Bytes start = base::as_bytes("\r\n--");
   const base::Bytes text = base::as_bytes(boundary.text);
+  borders_.start(arena);
   if (!delimiter_.append(start.data(), start.size()) ||
-      !delimiter_.append(text.data(), text.size())) {
+      !delimiter_.append(text.data(), text.size()) || !compute_borders()) {
     exceed(abi::Reason::kTransactionMemory);
   }
 }
@@ -54,11 +55,48 @@ void MultipartDecoder::exceed(abi::Reason reason) {
   state_ = State::kFailed;
 }
 
+/// borders_[n]: the longest proper border of the delimiter's first n + 1 bytes.
+bool MultipartDecoder::compute_borders() {
+  const base::Bytes text = delimiter();
+  if (!borders_.push(0)) return false;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    std::size_t border = borders_[i - 1];
+    while (border > 0 && text[i] != text[border]) border = borders_[border - 1];
+    if (text[i] == text[border]) ++border;
+    if (!borders_.push(static_cast<std::uint16_t>(border))) return false;
+  }
+  return true;
+}
+
+/// A delimiter inside a line is no boundary, but a reader that does not care for lines takes it.
+void MultipartDecoder::look_inside(base::Bytes data) {
+  const base::Bytes text = delimiter();
+  std::size_t i = 0;
+  while (i < data.size() && flags_.unmatched_boundary != 1) {
+    if (inner_matched_ == 0) {
+      const auto* const dash =
+          static_cast<const std::uint8_t*>(std::memchr(data.data() + i, '-', data.size() - i));
+      if (dash == nullptr) return;
+      i = static_cast<std::size_t>(dash - data.data());
+    }
+    while (inner_matched_ > 0 && data[i] != text[inner_matched_]) {
+      inner_matched_ = borders_[inner_matched_ - 1];
+    }
+    if (data[i] == text[inner_matched_]) ++inner_matched_;
+    if (inner_matched_ == text.size()) {
+      flags_.unmatched_boundary = 1;
+      inner_matched_ = 0;
+    }
+    ++i;
+  }
+}
+
 void MultipartDecoder::start_line() {
   line_ = Line::kStart;
   matched_ = 0;
   tail_size_ = 0;
   cr_held_ = false;
+  inner_matched_ = 0;
 }
 
 void MultipartDecoder::note_line_end(bool lf_alone) {
@@ -88,24 +126,27 @@ MultipartDecoder::Token MultipartDecoder::next(base::Bytes& chunk) {
 
 /// The line so far is the start of the delimiter: take what goes on so.
 MultipartDecoder::Token MultipartDecoder::match_start(base::Bytes& chunk) {
-  const base::Bytes delimiter = {delimiter_.data() + 2, delimiter_size()};
+  const base::Bytes text = delimiter();
   std::size_t size = 0;
-  while (size < chunk.size() && matched_ < delimiter.size() && chunk[size] == delimiter[matched_]) {
+  while (size < chunk.size() && matched_ < text.size() && chunk[size] == text[matched_]) {
     ++size;
     ++matched_;
   }
   chunk = chunk.subspan(size);
-  if (matched_ == delimiter.size()) {
+  if (matched_ == text.size()) {
     line_ = Line::kBoundary;
     return {};
   }
-  return chunk.empty() ? Token{} : not_a_boundary();
+  if (chunk.empty()) return {};
+  // The reference flags lines that begin with two dashes, but for one of three bytes.
+  if (matched_ > 2 || (matched_ == 2 && chunk[0] != '\n')) flags_.unmatched_boundary = 1;
+  return not_a_boundary();
 }
 
 /// What was held back as a possible boundary is data, or part of a head.
 MultipartDecoder::Token MultipartDecoder::not_a_boundary() {
   line_ = Line::kOther;
-  if (matched_ >= 2 && flags_.unmatched_boundary == 0 && in_part()) flags_.unmatched_boundary = 1;
+  inner_matched_ = matched_;
   const base::Bytes held = {delimiter_.data() + 2 - line_end_, line_end_ + matched_};
   line_end_ = 0;
   if (state_ == State::kData && !held.empty()) return {Token::kData, held};
@@ -145,10 +186,10 @@ MultipartDecoder::Token MultipartDecoder::end_boundary(bool lf_alone) {
     fail("Multipart parsing error: Multipart: Part missing Content-Disposition header.");
   }
   const bool ended = state_ == State::kData;
+  // The reference takes this boundary for data, others end the part: no error, but a strict one.
+  if (ended && first_line_) flags_.invalid_part = true;
   ++boundaries_;
-  if (boundaries_ > 1)
-    flags_.unmatched_boundary =
-        std::max<std::uint8_t>(flags_.unmatched_boundary == 1 ? 1 : 2, flags_.unmatched_boundary);
+  if (boundaries_ > 1) flags_.unmatched_boundary = 2;
   line_end_ = 0;
   state_ = final ? State::kEpilogue : State::kHead;
   head_.truncate(0);
@@ -167,6 +208,7 @@ MultipartDecoder::Token MultipartDecoder::in_data(base::Bytes& chunk) {
     chunk = chunk.subspan(1);
     start_line();
     line_end_ = 2;
+    first_line_ = false;
     return {};
   }
   const auto* const lf =
@@ -175,6 +217,8 @@ MultipartDecoder::Token MultipartDecoder::in_data(base::Bytes& chunk) {
       lf == nullptr ? chunk.size() : static_cast<std::size_t>(lf - chunk.data());
   const bool cr = size > 0 && chunk[size - 1] == '\r';
   const base::Bytes data = chunk.first(cr ? size - 1 : size);
+  look_inside(data);
+  first_line_ = first_line_ && lf == nullptr;
   chunk = chunk.subspan(lf == nullptr ? size : size + 1);
   if (lf != nullptr) {
     start_line();
@@ -246,6 +290,7 @@ MultipartDecoder::Token MultipartDecoder::end_head() {
   line_end_ = 0;
   if (state_ == State::kFailed) return {};
   state_ = State::kData;
+  first_line_ = true;
   return {Token::kPart, {}};
 }
 
@@ -323,7 +368,9 @@ MultipartDecoder::Token MultipartDecoder::next_at_end() {
   if (line_ == Line::kBoundary && (tail == "--" || tail == "--\r")) {  // its line end may lack
     tail_size_ = 2;
     const bool ended = state_ == State::kData;
+    const std::uint8_t unmatched = flags_.unmatched_boundary;
     (void)end_boundary(line_end_ == 1);
+    flags_.unmatched_boundary = unmatched;  // the reference counts lines with an end alone
     return ended ? Token{Token::kEnd, {}} : Token{};
   }
   if (state_ == State::kData && line_ == Line::kStart) {

@@ -119,7 +119,6 @@ class MultipartDecoder {
     return head_.text().substr(lines_[index].start, lines_[index].size);
   }
   [[nodiscard]] std::size_t delimiter_size() const { return delimiter_.size() - 2; }
-  [[nodiscard]] bool in_part() const { return state_ == State::kData || state_ == State::kHead; }
   Token next(base::Bytes& chunk);
   Token next_at_end();
   Token match_start(base::Bytes& chunk);
@@ -137,19 +136,24 @@ class MultipartDecoder {
   void ambiguous_head();
   bool append_head(base::Bytes bytes);
   void start_line();
+  bool compute_borders();
+  void look_inside(base::Bytes data);
+  [[nodiscard]] base::Bytes delimiter() const { return {delimiter_.data() + 2, delimiter_size()}; }
   void note_line_end(bool lf_alone);
   void fail(std::string_view text);
   void exceed(abi::Reason reason);
 
-  ArenaBuffer delimiter_;  ///< CR LF, two dashes, the boundary
-  ArenaBuffer head_;       ///< lines of the current part's head
-  ArenaBuffer unquoted_;   ///< parameters of its Content-Disposition that had escapes
+  ArenaBuffer delimiter_;               ///< CR LF, two dashes, the boundary
+  ArenaBuffer head_;                    ///< lines of the current part's head
+  ArenaBuffer unquoted_;                ///< parameters of its Content-Disposition that had escapes
+  ArenaVector<std::uint16_t> borders_;  ///< of the delimiter's prefixes: Knuth, Morris, Pratt
   ArenaVector<HeadLine> lines_;
   MultipartPart part_;
   MultipartFlags flags_;
   std::string_view error_text_;
   std::uint64_t strict_failures_ = 0;
   std::uint32_t matched_ = 0;
+  std::uint32_t inner_matched_ = 0;  ///< of the delimiter, inside a line of data
   std::uint32_t parts_ = 0;
   std::uint32_t boundaries_ = 0;
   std::uint32_t line_at_ = 0;  ///< where the current line begins in head_
@@ -157,6 +161,7 @@ class MultipartDecoder {
   std::uint8_t tail_size_ = 0;
   std::uint8_t line_end_ = 0;  ///< bytes of the line end held back: 0 none, 1 LF, 2 CR LF
   bool cr_held_ = false;
+  bool first_line_ = false;  ///< of a part's data: a boundary here leaves it none
   State state_ = State::kPreamble;
   Line line_ = Line::kStart;
   abi::Reason reason_ = abi::Reason::kNone;
