@@ -8,7 +8,10 @@
 namespace sluice::api {
 
 /// Loads a policy with its rules (controlplane/policy, seclang) and compiles them into an image
-/// (controlplane/compile). Used by sluiced and by the offline commands of sluicectl.
+/// (controlplane/compile). Used by sluiced and by the offline commands of sluicectl. Without a
+/// policy every address and port is one service without strict switches or limits, and
+/// `request.rules` are the rules. All errors at once; seconds for a large rule set that is not in
+/// the cache.
 publish::BuildResult build_generation(const publish::BuildRequest& request);
 
 }  // namespace sluice::api

@@ -111,15 +111,22 @@ DataplaneView* Publisher::dataplane() {
   return view_.get();
 }
 
+BuildRequest Publisher::request_for(const std::string& policy) const {
+  BuildRequest request;
+  request.policy = policy.empty() ? paths_.policy : policy;
+  request.cache_folder = paths_.state + "/cache";
+  return request;
+}
+
 PublishReport Publisher::push(const std::string& policy, const std::string& who,
                               const std::string& kind) {
   const std::lock_guard lock(publish_mutex_);
-  return build_and_publish({policy.empty() ? paths_.policy : policy, {}, 0}, who, kind, false);
+  return build_and_publish(request_for(policy), who, kind, false);
 }
 
 PublishReport Publisher::stage(const std::string& policy, const std::string& who) {
   const std::lock_guard lock(publish_mutex_);
-  return build_and_publish({policy.empty() ? paths_.policy : policy, {}, 0}, who, "stage", true);
+  return build_and_publish(request_for(policy), who, "stage", true);
 }
 
 PublishReport Publisher::build_and_publish(const BuildRequest& request, const std::string& who,
@@ -313,8 +320,9 @@ PublishReport Publisher::rollback(std::uint64_t number, const std::string& who) 
   // Another CPU or another version: compile the stored sources again, as a new generation.
   auto sources = store_.sources(number);
   if (!sources.ok()) return failed(Outcome::kFailed, sources.error().message);
-  return build_and_publish({stored.value().policy, std::move(sources).value(), 0}, who, "recompile",
-                           false);
+  BuildRequest request = request_for(stored.value().policy);
+  request.stored = std::move(sources).value();
+  return build_and_publish(request, who, "recompile", false);
 }
 
 base::Status Publisher::set_mode(std::optional<abi::Mode> mode, const std::string& service) {

@@ -25,9 +25,11 @@ using config::Diagnostic;
 /// What the compiler is asked for. `stored`: take these texts instead of the files (recompiling an
 /// old generation for another CPU).
 struct BuildRequest {
-  std::string policy;
+  std::string policy;  ///< empty: none, every address is one service (offline)
   std::vector<Source> stored;
   std::uint64_t generation = 0;
+  std::vector<std::string> rules;  ///< files instead of those that the policy names (offline)
+  std::string cache_folder;        ///< of compiled databases; empty: none
 };
 struct BuildResult {
   std::vector<std::uint8_t> image;  ///< empty when there are errors
@@ -98,6 +100,8 @@ class Publisher {
   [[nodiscard]] const Paths& paths() const { return paths_; }
 
  private:
+  /// policy empty: the configured one.
+  [[nodiscard]] BuildRequest request_for(const std::string& policy) const;
   PublishReport build_and_publish(const BuildRequest& request, const std::string& who,
                                   const std::string& kind, bool staged);
   PublishReport announce(std::uint64_t number, bool staged);

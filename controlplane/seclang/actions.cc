@@ -12,7 +12,7 @@ constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c
 
 std::vector<std::string_view> action_names() {
   std::vector<std::string_view> names;
-  for (const abi::ActionInfo& info : abi::kActions) names.push_back(info.name);
+  for (const abi::ActionInfo& info : abi::kRuleActions) names.push_back(info.name);
   return names;
 }
 

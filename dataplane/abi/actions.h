@@ -144,10 +144,10 @@ struct ControlInfo {
   ActionSupport support;
 };
 
-inline constexpr std::size_t kActionCount = static_cast<std::size_t>(ActionId::kCount);
+inline constexpr std::size_t kRuleActionCount = static_cast<std::size_t>(ActionId::kCount);
 inline constexpr std::size_t kControlCount = static_cast<std::size_t>(ControlId::kCount);
 
-inline constexpr std::array<ActionInfo, kActionCount> kActions = {{
+inline constexpr std::array<ActionInfo, kRuleActionCount> kRuleActions = {{
 #define SLUICE_X(enumerator, name, alias, group, argument, support) \
   ActionInfo{name, alias, ActionGroup::group, ActionArgument::argument, ActionSupport::support},
     SLUICE_ACTIONS(SLUICE_X)
@@ -161,7 +161,7 @@ inline constexpr std::array<ControlInfo, kControlCount> kControls = {{
 }};
 
 constexpr const ActionInfo& action_info(ActionId id) {
-  return kActions[static_cast<std::size_t>(id)];
+  return kRuleActions[static_cast<std::size_t>(id)];
 }
 constexpr const ControlInfo& control_info(ControlId id) {
   return kControls[static_cast<std::size_t>(id)];
@@ -169,9 +169,9 @@ constexpr const ControlInfo& control_info(ControlId id) {
 
 /// By name or alias, without case. O(table).
 constexpr std::optional<ActionId> find_action(std::string_view name) {
-  for (std::size_t i = 0; i < kActionCount; ++i) {
-    if (same_name(name, kActions[i].name) ||
-        (!kActions[i].alias.empty() && same_name(name, kActions[i].alias))) {
+  for (std::size_t i = 0; i < kRuleActionCount; ++i) {
+    if (same_name(name, kRuleActions[i].name) ||
+        (!kRuleActions[i].alias.empty() && same_name(name, kRuleActions[i].alias))) {
       return static_cast<ActionId>(i);
     }
   }

@@ -171,7 +171,7 @@ class ProgramChecker {
     require(slot_or_none(target.slot, slots_.size()));
   }
   void check_action(const abi::RuleAction& action) {
-    require(action.action < abi::kActionCount);
+    require(action.action < abi::kRuleActionCount);
     require(action.variable == abi::kNone16 || action.variable < abi::kVariableCount);
     require(slot_or_none(action.slot, slots_.size()));
     rule_text(action.key);
