@@ -39,8 +39,7 @@ void DropSummary::add(WorkerContext& context, const net::ParsedPacket& packet,
   header.limit_id = 0xffffffff;
   header.direction = to_server ? 0 : 1;
   header.generation = context.live == nullptr ? 0 : context.live->number();
-  header.vlan[0] = static_cast<std::uint16_t>(packet.vlan_key >> 12);
-  header.vlan[1] = static_cast<std::uint16_t>(packet.vlan_key & 0xfff);
+  set_vlan(packet.vlan_key, header);
   // As in all records, the source is the client.
   const base::IpAddress& client = to_server ? packet.source : packet.destination;
   const base::IpAddress& server = to_server ? packet.destination : packet.source;

@@ -65,6 +65,14 @@ struct TransactionRecord {
 /// (name=value) and JSON ("name":"value") form. Returns the bytes written. O(text).
 std::size_t copy_masked(std::string_view text, std::span<char> out);
 
+/// Outer and inner id of a net::ParsedPacket::vlan_key, where a single tag stands alone.
+inline void set_vlan(std::uint32_t vlan_key, abi::EventHeader& header) {
+  const auto outer = static_cast<std::uint16_t>(vlan_key >> 12 & 0xfff);
+  const auto inner = static_cast<std::uint16_t>(vlan_key & 0xfff);
+  header.vlan[0] = outer != 0 ? outer : inner;
+  header.vlan[1] = outer != 0 ? inner : std::uint16_t{0};
+}
+
 /// One worker's writer of records.
 class EventWriter {
  public:

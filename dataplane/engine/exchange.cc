@@ -308,7 +308,8 @@ Progress Exchange::on_server_bytes(WorkerContext& context, const ConnectionInfo&
     }
   }
   if (state_ == ExchangeState::kOpaque) return everything(chunk.size());
-  if (server_blocked_ || (state_ == ExchangeState::kBlocked && consumed < chunk.size())) {
+  const bool of_the_bad = state_ == ExchangeState::kBlocked && !skipping_;
+  if (server_blocked_ || (of_the_bad && consumed < chunk.size())) {
     if (bad_ != nullptr && bad_place_ == 0 && bad_->response_begin > server_allowed_) {
       server_allowed_ = bad_->response_begin;
     } else if (!server_blocked_) {
@@ -411,6 +412,7 @@ bool Exchange::on_response_head(WorkerContext& context, Judge& judge, std::int64
       break;
   }
   skip_from_ = end;
+  if (skipping_) response_parser_.skip_body();
   return !skipping_;
 }
 

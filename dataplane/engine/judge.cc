@@ -288,8 +288,7 @@ void Judge::fill_header(const Transaction& transaction, std::uint16_t flags,
   std::memcpy(header.destination, connection_.server.bytes, sizeof header.destination);
   header.source_port = connection_.client_port;
   header.destination_port = connection_.server_port;
-  header.vlan[0] = static_cast<std::uint16_t>(connection_.vlan_key >> 12);
-  header.vlan[1] = static_cast<std::uint16_t>(connection_.vlan_key & 0xfff);
+  set_vlan(connection_.vlan_key, header);
   header.service_index = transaction.service;
   header.worker = context_.worker;
   header.status = verdict.blocks() && (flags & abi::kEventReplied) != 0

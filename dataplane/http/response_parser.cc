@@ -168,6 +168,11 @@ Step ResponseParser::complete(std::size_t consumed) {
   return {Event::kMessageComplete, consumed, {}};
 }
 
+void ResponseParser::skip_body() {
+  SLUICE_CHECK(state_ == State::kHeadGiven);
+  (void)complete(0);
+}
+
 Step ResponseParser::refuse(std::size_t consumed, Reason reason) {
   reason_ = reason;
   state_ = State::kRefused;

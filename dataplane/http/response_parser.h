@@ -33,6 +33,9 @@ class ResponseParser {
   /// As RequestParser::feed(). More than abi::kInterimResponsesMax interim responses in a row, and
   /// bytes after a response that closes, refuse. O(chunk).
   [[nodiscard]] Step feed(base::Bytes chunk);
+  /// After kHeadComplete of a body of known length, or one until the close: whoever does not look
+  /// at it counts its bytes himself, and the message is over here. begin() before the next.
+  void skip_body();
   /// The server has closed: kMessageComplete where the body went until then, kNeedMore between
   /// messages, else kRefused (cut short).
   [[nodiscard]] Step finish();
