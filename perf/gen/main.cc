@@ -43,6 +43,36 @@ int write_report(const Options& options, const Report& report) {
   return report.valid ? 0 : 1;
 }
 
+/// Runs of one process use other ports each, so that none meets what the one before left behind.
+Report run_once(Options options, const Ports& ports, const Script& script, double rate) {
+  static std::uint32_t runs = 0;
+  options.plan.first_opening = runs++ * 4099;
+  options.rate = options.packets.rate = rate;
+  options.client.closed_loop = rate == 0;
+  Run run(options, ports, script);
+  run.execute(stop_requested);
+  return make_report(options, run);
+}
+
+/// Bisects between 0.3 and 1.1 of what the closed loop reaches.
+Report search(const Options& options, const Ports& ports, const Script& script) {
+  SearchReport found;
+  found.closed = run_once(options, ports, script, 0);
+  double low = 0.3 * found.closed.rate, high = 1.1 * found.closed.rate;
+  for (std::uint32_t i = 0; i < options.search_steps && stop_requested == 0 && high > 0; ++i) {
+    const double rate = i == 0 ? 0.9 * found.closed.rate : (low + high) / 2;
+    found.trials.push_back({rate, run_once(options, ports, script, rate)});
+    if (found.trials.back().report.lossless) {
+      low = rate;
+      found.best = static_cast<int>(found.trials.size()) - 1;
+    } else {
+      high = rate;
+    }
+  }
+  if (found.best >= 0) found.at_80_percent = run_once(options, ports, script, 0.8 * low);
+  return found.whole();
+}
+
 int run_generator(const Options& options) {
   auto honest = load_all(options.profiles);
   if (!honest.ok()) return fail(honest.error().message);
@@ -56,9 +86,9 @@ int run_generator(const Options& options) {
   if (!ports.ok()) return fail(ports.error().message);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  Run run(options, ports.value(), script);
-  run.execute(stop_requested);
-  return write_report(options, make_report(options, run));
+  return write_report(options, options.search_steps != 0
+                                   ? search(options, ports.value(), script)
+                                   : run_once(options, ports.value(), script, options.rate));
 }
 
 }  // namespace

@@ -93,6 +93,11 @@ void add_measurement(CLI::App& app, Options& o) {
       ->check(CLI::Range(0.1, 86400.0));
   app.add_option("--ramp-down", o.phases.ramp_down, "seconds at most")
       ->check(CLI::Range(0.0, 3600.0));
+  app.add_option(
+         "--search", o.search_steps,
+         "find the highest lossless rate by so many steps of bisection, after a closed loop; "
+         "then run at 80 % of it")
+      ->check(CLI::Range(1U, 20U));
   app.add_option("--output", o.output, "file of the JSON report (default: standard output)");
 }
 
@@ -118,7 +123,11 @@ std::string settle(Options& o, const Texts& texts) {
     return "no port; give --client-port, --server-port or both";
   }
   if (o.held > o.plan.connections) return "--held exceeds --connections";
-  if (o.held != 0 && o.rate == 0) return "--held needs --rate";
+  if (o.search_steps != 0 && o.rate != 0) return "--search finds the rate; leave --rate out";
+  if (o.search_steps != 0 && (o.ports.client_device.empty() || o.ports.server_device.empty())) {
+    return "--search needs both ports: loss shows on either side";
+  }
+  if (o.held != 0 && o.rate == 0 && o.search_steps == 0) return "--held needs --rate";
   if (!o.plan.settle()) {
     return "too few --clients for " + std::to_string(o.plan.connections) +
            " connections: an address has 64512 ports, of which a connection takes every fourth";

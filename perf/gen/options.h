@@ -40,10 +40,11 @@ struct Options {
   double attack_share = 0;
   AttackExpectation expect = AttackExpectation::kBlocked;
   std::string objects = "1k";
-  double rate = 0;         ///< transactions a second; 0: closed loop
-  std::uint32_t held = 0;  ///< open loop: connections opened before the ramp
-  std::string output;      ///< of the JSON report; empty: standard output
-  std::string command;     ///< as typed
+  double rate = 0;                 ///< transactions a second; 0: closed loop
+  std::uint32_t held = 0;          ///< open loop: connections opened before the ramp
+  std::uint32_t search_steps = 0;  ///< bisection for the highest lossless rate; 0: one run
+  std::string output;              ///< of the JSON report; empty: standard output
+  std::string command;             ///< as typed
 };
 
 /// What a command line means: options, or an exit status with the text already printed.

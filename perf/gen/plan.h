@@ -22,7 +22,8 @@ struct AddressPlan {
   std::uint32_t connections = 1024;    ///< slots
   std::uint32_t server = 0x0a0a0002;   ///< 10.10.0.2
   std::uint16_t server_port = 80;
-  std::uint32_t stride = 1;  ///< slots of one address, a power of two; see settle()
+  std::uint32_t first_opening = 0;  ///< so that the runs of one process use other ports
+  std::uint32_t stride = 1;         ///< slots of one address, a power of two; see settle()
 
   /// Works out `stride`. False if the addresses do not have ports enough.
   [[nodiscard]] bool settle() {
@@ -33,7 +34,7 @@ struct AddressPlan {
   [[nodiscard]] std::uint32_t address(std::uint32_t slot) const { return network + slot % clients; }
   /// The port of the slot's `opening`-th connection.
   [[nodiscard]] std::uint16_t port(std::uint32_t slot, std::uint32_t opening) const {
-    const std::uint32_t turn = opening % (kPorts / stride);
+    const std::uint32_t turn = (first_opening + opening) % (kPorts / stride);
     return static_cast<std::uint16_t>(kFirstPort + turn * stride + slot / clients);
   }
   /// kNone if the address or port belongs to none.

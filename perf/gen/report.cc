@@ -312,7 +312,37 @@ Report make_report(const Options& options, const Run& run) {
                       {"reordered", packets->reordered()},
                       {"foreign", packets->foreign()}};
   }
-  return {out.dump(1), reasons.empty()};
+  Report report{.json = out.dump(1), .valid = reasons.empty()};
+  report.rate = out["sustain"].value(
+      run.packets() != nullptr ? "received_per_second" : "transactions_per_second", 0.0);
+  report.lossless = report.valid;
+  if (run.client() != nullptr && run.client()->stats().retransmitted != 0) report.lossless = false;
+  if (run.server() != nullptr && run.server()->stats().retransmitted != 0) report.lossless = false;
+  return report;
+}
+
+Report SearchReport::whole() const {
+  json steps = json::array();
+  for (const Trial& trial : trials) {
+    const json full = json::parse(trial.report.json);
+    steps.push_back({{"rate", trial.rate},
+                     {"reached", trial.report.rate},
+                     {"lossless", trial.report.lossless},
+                     {"invalid_because", full["invalid_because"]}});
+  }
+  json out = {{"closed_loop", json::parse(closed.json)}, {"steps", steps}};
+  Report report;
+  if (best >= 0) {
+    const Trial& trial = trials[static_cast<std::size_t>(best)];
+    out["lossless_rate"] = trial.report.rate;
+    out["lossless"] = json::parse(trial.report.json);
+    out["at_80_percent"] = json::parse(at_80_percent.json);
+    report.valid = closed.valid && at_80_percent.valid;
+    report.rate = trial.report.rate;
+  }
+  out["valid"] = report.valid;
+  report.json = out.dump(1);
+  return report;
 }
 
 }  // namespace sluice::gen

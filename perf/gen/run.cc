@@ -32,7 +32,6 @@ Run::Run(const Options& options, const Ports& ports, const Script& script)
       to_server_(ports.client, ports.pool),
       to_client_(ports.server, ports.pool) {
   nanos_per_cycle_ = 1e9 / static_cast<double>(rte_get_tsc_hz());
-  clock_start_ = rte_rdtsc();
   if (options.mode == "packets") {
     packets_ = std::make_unique<PacketLoad>(options.plan, options.packets, to_server_);
     return;
@@ -47,8 +46,10 @@ Run::Run(const Options& options, const Ports& ports, const Script& script)
 }
 
 base::Nanos Run::now() const {
-  // From 1 ms on, so that no time is 0, which stands for "never".
-  return static_cast<base::Nanos>(static_cast<double>(rte_rdtsc() - clock_start_) *
+  // One clock for all runs of the process, so that initial sequence numbers and timestamps grow
+  // from run to run; from 1 ms on, so that no time is 0, which stands for "never".
+  static const std::uint64_t clock_start = rte_rdtsc();
+  return static_cast<base::Nanos>(static_cast<double>(rte_rdtsc() - clock_start) *
                                   nanos_per_cycle_) +
          base::kNanosPerMilli;
 }
@@ -223,7 +224,6 @@ bool Run::advance(base::Nanos now, bool stop) {
 void Run::execute(const volatile int& stop) {
   links_up_ = wait_for_links(ports_, options_.phases.initialise);
   if (!links_up_) return;
-  clock_start_ = rte_rdtsc();
   base::Nanos at = now();
   phase_start_ = at;
   while (advance(at, stop != 0)) {

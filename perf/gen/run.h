@@ -87,7 +87,6 @@ class Run {
   bool links_up_ = false, drained_ = false;
   LoopAccount account_;
   std::vector<Sample> samples_;
-  std::uint64_t clock_start_ = 0;
   double nanos_per_cycle_ = 0;
 };
 
