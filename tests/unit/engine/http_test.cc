@@ -246,8 +246,11 @@ TEST(Http, PhaseFourStopsTheRestOfABody) {
   Dialog dialog(rig);
   dialog.handshake();
   dialog.client("GET /leaky HTTP/1.1\r\nHost: orders\r\n\r\n");
-  EXPECT_EQ(dialog.server("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nsecret").fate,
-            Fate::kForward);
+  EXPECT_EQ(
+      dialog
+          .server("HTTP/1.1 200 OK\r\nContent-Type: text/leaky\r\nContent-Length: 12\r\n\r\nsecret")
+          .fate,
+      Fate::kForward);
   EXPECT_EQ(dialog.server("secret").fate, Fate::kDrop);
   EXPECT_TRUE(dialog.client_reset());
   EXPECT_TRUE(dialog.server_reset());
@@ -260,8 +263,12 @@ TEST(Http, AHeldResponseIsJudgedWhole) {
   Dialog dialog(rig);
   dialog.handshake();
   dialog.client("GET /leaky HTTP/1.1\r\nHost: orders\r\n\r\n");
-  EXPECT_EQ(dialog.server("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nsecret").fate, Fate::kKept);
-  EXPECT_EQ(dialog.server("public").fate, Fate::kDrop);
+  EXPECT_EQ(
+      dialog
+          .server("HTTP/1.1 200 OK\r\nContent-Type: text/leaky\r\nContent-Length: 12\r\n\r\nsecret")
+          .fate,
+      Fate::kKept);
+  EXPECT_EQ(dialog.server("secret").fate, Fate::kDrop);
   EXPECT_EQ(dialog.client_read().rfind("HTTP/1.1 403 ", 0), 0u) << dialog.client_read();
   EXPECT_EQ(rig.kept(), 0u);
 }
@@ -273,9 +280,15 @@ TEST(Http, AHeldGoodResponsePassesWhole) {
   Dialog dialog(rig);
   dialog.handshake();
   dialog.client("GET /leaky HTTP/1.1\r\nHost: orders\r\n\r\n");
-  EXPECT_EQ(dialog.server("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\npublic").fate, Fate::kKept);
+  EXPECT_EQ(
+      dialog
+          .server("HTTP/1.1 200 OK\r\nContent-Type: text/leaky\r\nContent-Length: 12\r\n\r\npublic")
+          .fate,
+      Fate::kKept);
   EXPECT_EQ(dialog.server("things").fate, Fate::kForward);
-  EXPECT_EQ(dialog.client_read(), "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\npublicthings");
+  EXPECT_EQ(
+      dialog.client_read(),
+      "HTTP/1.1 200 OK\r\nContent-Type: text/leaky\r\nContent-Length: 12\r\n\r\npublicthings");
   EXPECT_EQ(rig.kept(), 0u);
 }
 

@@ -3,9 +3,13 @@
 
 #include "tests/unit/engine/rig_image.h"
 
-#include <algorithm>
-#include <cstring>
+#include <gtest/gtest.h>
 
+#include <cstring>
+#include <map>
+
+#include "controlplane/compile/compile.h"
+#include "controlplane/seclang/link.h"
 #include "dataplane/abi/policy.h"
 #include "dataplane/base/ip_address.h"
 #include "tests/unit/engine/engine_rig.h"
@@ -13,7 +17,37 @@
 namespace sluice::test {
 namespace {
 
-constexpr std::uint64_t kPolicyAt = (sizeof(abi::ImageHeader) + 63) / 64 * 64;
+constexpr const char* kRules = R"(
+SecRuleEngine On
+SecRequestBodyAccess On
+SecResponseBodyAccess On
+SecResponseBodyMimeType text/leaky
+SecRule REQUEST_URI|REQUEST_HEADERS "@contains attack" "id:100,phase:1,deny,status:403,msg:'In the head'"
+SecRule ARGS_POST|REQUEST_BODY "@contains attack" "id:200,phase:2,deny,status:403,msg:'In the body'"
+SecRule RESPONSE_HEADERS:X-Leak "@rx ." "id:300,phase:3,deny,status:403,msg:'In the response'"
+SecRule RESPONSE_BODY "@contains secretsecret" "id:400,phase:4,deny,status:403,msg:'In its body'"
+)";
+
+/// Compiled once per text: tests make many rigs.
+struct Compiled {
+  compile::StringsBuilder strings;
+  compile::ProgramPtr program;
+};
+
+Compiled& compiled(const std::string& rules) {
+  static std::map<std::string, Compiled> cache;
+  const auto [entry, is_new] = cache.try_emplace(rules);
+  Compiled& result = entry->second;
+  if (!is_new) return result;
+  seclang::SourceSet sources;
+  config::Diagnostics diagnostics;
+  const auto linked =
+      seclang::link_text("rig.conf", rules.empty() ? kRules : rules, sources, diagnostics);
+  compile::CompileReport report;
+  result.program = compile::compile(linked, {}, result.strings, diagnostics, report);
+  for (const auto& error : diagnostics.errors) ADD_FAILURE() << config::to_text(error);
+  return result;
+}
 
 /// Policy section and strings, put together by hand: the engine is tested without the control
 /// plane.
@@ -22,19 +56,15 @@ class Sections {
   template <typename T>
   abi::Span32 add(const std::vector<T>& items) {
     while (policy.size() % 8 != 0) policy.push_back(0);
-    const abi::Span32 span{kPolicyAt + policy.size(), static_cast<std::uint32_t>(items.size()), 0};
+    const abi::Span32 span{compile::kPolicyOffset + policy.size(),
+                           static_cast<std::uint32_t>(items.size()), 0};
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(items.data());
     policy.insert(policy.end(), bytes, bytes + items.size() * sizeof(T));
     return span;
   }
-  abi::StringRef text(const std::string& value) {
-    const abi::StringRef ref{static_cast<std::uint32_t>(strings.size()),
-                             static_cast<std::uint32_t>(value.size())};
-    strings += value;
-    return ref;
-  }
+  abi::StringRef text(const std::string& value) { return strings.add(value); }
   std::vector<std::uint8_t> policy;
-  std::string strings;
+  compile::StringsBuilder strings;
 };
 
 abi::PolicyPrefix prefix(const std::string& text) {
@@ -47,9 +77,11 @@ abi::PolicyPrefix prefix(const std::string& text) {
 
 }  // namespace
 
-std::vector<std::uint8_t> rig_image(const RigOptions& options, const std::string&,
+std::vector<std::uint8_t> rig_image(const RigOptions& options, const std::string& rules,
                                     std::uint64_t generation) {
+  const Compiled& program = compiled(rules);
   Sections sections;
+  sections.strings = program.strings;
   sections.policy.resize(sizeof(abi::PolicyHeader));
   abi::PolicyService service{};
   service.name = sections.text("orders");
@@ -98,22 +130,11 @@ std::vector<std::uint8_t> rig_image(const RigOptions& options, const std::string
   header.pin_max_s = 60;
   std::memcpy(sections.policy.data(), &header, sizeof header);
 
-  const std::uint64_t strings_at = (kPolicyAt + sections.policy.size() + 63) / 64 * 64;
-  std::vector<std::uint8_t> image(strings_at + sections.strings.size());
-  std::copy(sections.policy.begin(), sections.policy.end(), image.data() + kPolicyAt);
-  std::copy(sections.strings.begin(), sections.strings.end(), image.data() + strings_at);
-  abi::ImageHeader top{};
-  top.magic = abi::kImageMagic;
-  top.abi_version = abi::kAbiVersion;
-  top.section_count = 2;
-  top.image_bytes = image.size();
-  top.generation = generation;
-  top.sections[0] = {static_cast<std::uint32_t>(abi::SectionType::kPolicy), 0, kPolicyAt,
-                     sections.policy.size()};
-  top.sections[1] = {static_cast<std::uint32_t>(abi::SectionType::kStrings), 0, strings_at,
-                     sections.strings.size()};
-  std::memcpy(image.data(), &top, sizeof top);
-  return image;
+  compile::ImageParts parts;
+  parts.policy = sections.policy;
+  parts.strings = &sections.strings;
+  parts.generation = generation;
+  return compile::write_image(parts, program.program.get()).value();
 }
 
 }  // namespace sluice::test
