@@ -92,9 +92,22 @@ class Lexer {
 
   Token take_word() {
     Token token{at_, at_, 0};
-    while (!at_line_end() && !is_blank(text_[at_]) && continuation(at_) == 0) ++at_;
+    while (!at_line_end() && !is_blank(text_[at_])) {
+      const std::size_t bytes = continuation(at_);
+      if (bytes != 0 && !list_goes_on(at_, bytes)) break;
+      at_ += std::max<std::size_t>(bytes, 1);
+      while (bytes != 0 && !at_line_end() && is_blank(text_[at_])) ++at_;
+    }
     token.end = at_;
     return token;
+  }
+
+  /// A list of variables may go on behind a backslash, on either side of its separator.
+  [[nodiscard]] bool list_goes_on(std::size_t offset, std::size_t bytes) const {
+    const std::size_t next = text_.find_first_not_of(" \t\r", offset + bytes);
+    const char before = offset > 0 ? text_[offset - 1] : ' ';
+    return before == '|' || before == ',' ||
+           (next != std::string_view::npos && (text_[next] == '|' || text_[next] == ','));
   }
 
   Token take_quoted(char quote) {
