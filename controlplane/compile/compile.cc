@@ -3,6 +3,7 @@
 
 #include "controlplane/compile/compile.h"
 
+#include "controlplane/compile/fold.h"
 #include "controlplane/compile/lower.h"
 #include "controlplane/compile/plan.h"
 #include "controlplane/compile/program.h"
@@ -17,10 +18,13 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
   ProgramPtr program(new Program);
   report.rules = rules.rules.size();
   DatabaseMaker maker(options.cache_folder);
-  const std::vector<LoweredCheck> checks = lower(rules, {}, strings, diagnostics, *program);
+  const Folded folded = options.fold ? fold(rules) : fold_nothing(rules);
+  report.folded = folded.count;
+  const std::vector<LoweredCheck> checks =
+      lower(folded.rules, folded.dropped, folded.initial, strings, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;
   if (options.scan) {
-    plan_scans(rules, checks, strings, maker, diagnostics, *program, report);
+    plan_scans(folded.rules, checks, strings, maker, diagnostics, *program, report);
   }
   make_phrase_databases(strings, maker, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;

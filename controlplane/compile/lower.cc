@@ -22,7 +22,7 @@ using seclang::Link;
 using seclang::LinkedRules;
 using seclang::MacroText;
 
-constexpr std::size_t kTextPartsMax = 16;   // the evaluator's bound
+constexpr std::size_t kTextPartsMax = 48;   // the evaluator's bound
 constexpr std::size_t kChainLinksMax = 64;  // the evaluator's bound
 constexpr std::size_t kChainStepsMax = 32;  // transformations of one rule; the evaluator's bound
 
@@ -34,9 +34,13 @@ std::string lower_case(std::string_view text) {
 
 class Lowerer {
  public:
-  Lowerer(const LinkedRules& source, const InitialTx& initial, StringsBuilder& strings,
-          config::Diagnostics& diagnostics, Program& program)
-      : source_(source), strings_(strings), diagnostics_(diagnostics), program_(program) {
+  Lowerer(const LinkedRules& source, const std::vector<bool>& dropped, const InitialTx& initial,
+          StringsBuilder& strings, config::Diagnostics& diagnostics, Program& program)
+      : source_(source),
+        dropped_(dropped),
+        strings_(strings),
+        diagnostics_(diagnostics),
+        program_(program) {
     program_.nodes.push_back({0, static_cast<std::uint8_t>(abi::TransformId::kNone), 0});
     for (int digit = 0; digit < 10; ++digit) slot(std::to_string(digit));
     for (const auto& [key, value] : initial) {
@@ -48,7 +52,9 @@ class Lowerer {
 
   std::vector<LoweredCheck> run() {
     settings();
-    for (std::size_t i = 0; i < source_.rules.size(); ++i) lower_rule(source_.rules[i], i);
+    for (std::size_t i = 0; i < source_.rules.size(); ++i) {
+      if (!dropped_[i]) lower_rule(source_.rules[i], i);
+    }
     resolve_jumps();
     return std::move(checks_);
   }
@@ -73,7 +79,7 @@ class Lowerer {
   abi::RuleText text(const MacroText& source, const seclang::Place& place) {
     if (source.pieces.empty()) return {0, 0};
     if (source.pieces.size() > kTextPartsMax) {
-      error(place, "more than 16 pieces and macros in one text");
+      error(place, "more than 48 pieces and macros in one text");
       return {0, 0};
     }
     const abi::RuleText result{static_cast<std::uint32_t>(program_.texts.size()),
@@ -504,6 +510,7 @@ class Lowerer {
   }
 
   const LinkedRules& source_;
+  const std::vector<bool>& dropped_;
   StringsBuilder& strings_;
   config::Diagnostics& diagnostics_;
   Program& program_;
@@ -516,10 +523,10 @@ class Lowerer {
 
 }  // namespace
 
-std::vector<LoweredCheck> lower(const LinkedRules& rules, const InitialTx& initial,
-                                StringsBuilder& strings, config::Diagnostics& diagnostics,
-                                Program& program) {
-  return Lowerer(rules, initial, strings, diagnostics, program).run();
+std::vector<LoweredCheck> lower(const LinkedRules& rules, const std::vector<bool>& dropped,
+                                const InitialTx& initial, StringsBuilder& strings,
+                                config::Diagnostics& diagnostics, Program& program) {
+  return Lowerer(rules, dropped, initial, strings, diagnostics, program).run();
 }
 
 }  // namespace sluice::compile

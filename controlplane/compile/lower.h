@@ -23,8 +23,9 @@ struct LoweredCheck {
 
 /// Turns linked rules into the program's arrays, all but the scans. Complaints go to `diagnostics`.
 /// Returns the rules that could be scanned for.
-std::vector<LoweredCheck> lower(const seclang::LinkedRules& rules, const InitialTx& initial,
-                                StringsBuilder& strings, config::Diagnostics& diagnostics,
-                                Program& program);
+/// `dropped`: by rule, left out.
+std::vector<LoweredCheck> lower(const seclang::LinkedRules& rules, const std::vector<bool>& dropped,
+                                const InitialTx& initial, StringsBuilder& strings,
+                                config::Diagnostics& diagnostics, Program& program);
 
 }  // namespace sluice::compile

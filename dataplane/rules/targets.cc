@@ -296,7 +296,7 @@ std::string_view expand(TransactionState& state, abi::RuleText text) {
                          .subspan(text.first_part, text.part_count);
   if (parts.empty()) return {};
   if (parts.size() == 1 && parts[0].variable == abi::kNone16) return state.text(parts[0].text);
-  std::string_view pieces[16];
+  std::string_view pieces[48];
   std::size_t count = 0, bytes = 0;
   for (const abi::TextPart& part : parts) {
     std::string_view piece = part.variable == abi::kNone16
