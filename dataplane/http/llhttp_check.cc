@@ -80,7 +80,7 @@ bool LlhttpCheck::agrees(const Head& head) {
                           : head.framing != BodyFraming::kNone || complete_;
   return head_complete_ && framed && parser_.http_major == 1 &&
          parser_.http_minor == head.minor_version && fields_ == head.fields.size() &&
-         chunked_ == (head.framing == BodyFraming::kChunked) &&
+         (no_body_ || chunked_ == (head.framing == BodyFraming::kChunked)) &&
          complete_ == (head.framing == BodyFraming::kNone) && body_bytes_ == 0;
 }
 
