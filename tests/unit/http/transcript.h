@@ -28,7 +28,6 @@ struct Message {
 struct Transcript {
   std::vector<Message> messages;  ///< those whose head was complete
   std::string reason = "none";
-  std::size_t refused_at = 0;  ///< in the stream: bytes consumed before the refusal's chunk rest
   bool upgraded = false;
   bool operator==(const Transcript&) const = default;
 };
