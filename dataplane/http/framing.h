@@ -10,8 +10,9 @@
 /// What the fields of a head say of the message: its body, its connection, its host.
 namespace sluice::http {
 
-/// Fills framing, close, upgrade and expectation of a request whose line and fields are read, and
-/// returns the first offence in the order of the code, not of the fields. O(fields).
+/// Fills framing, close, upgrade and expectation of a request whose line and fields are well-formed
+/// in a complete head, and returns the first offence in the order of the code, not of the fields.
+/// O(fields).
 [[nodiscard]] abi::Reason frame_request(const HeadLimits& limits, RequestHead& head);
 
 /// The framing that a forgiving server is most likely to see: chunked if any Transfer-Encoding says

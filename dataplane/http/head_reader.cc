@@ -120,9 +120,9 @@ Reason read_request_head(std::string_view raw, std::size_t line_count, const Hea
   const std::string_view line = without_line_end(take_line(rest));
   const Reason line_reason = read_request_line(line, head);
   const Reason fields_reason = read_fields(rest, line_count - 1, arena, head);
-  const Reason framing_reason = frame_request(limits, head);
   if (line_reason != Reason::kNone) return line_reason;
-  return fields_reason != Reason::kNone ? fields_reason : framing_reason;
+  if (fields_reason != Reason::kNone) return fields_reason;
+  return frame_request(limits, head);
 }
 
 Reason read_response_head(std::string_view raw, std::size_t line_count, base::Arena& arena,

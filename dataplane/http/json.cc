@@ -276,7 +276,10 @@ JsonDecoder::Token JsonDecoder::in_string(base::Bytes& chunk) {
   while (size < chunk.size()) {
     if (utf8_.complete()) size += plain_run(chunk.subspan(size));
     if (size == chunk.size() || (utf8_.complete() && chunk[size] < 0x80)) break;
-    if (!utf8_.take(chunk[size])) return fail(JsonError::kSyntax);
+    if (!utf8_.take(chunk[size])) {
+      (void)fail(JsonError::kSyntax);  // told when what came before has been given
+      break;
+    }
     ++size;
   }
   if (size > 0) {
@@ -284,6 +287,7 @@ JsonDecoder::Token JsonDecoder::in_string(base::Bytes& chunk) {
     chunk = chunk.subspan(size);
     return string_piece(run);
   }
+  if (state_ == State::kFailed) return {Token::kError, {}};
   const std::uint8_t byte = chunk[0];
   if (byte < 0x20) return fail(JsonError::kSyntax);
   chunk = chunk.subspan(1);
