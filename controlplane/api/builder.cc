@@ -137,9 +137,8 @@ publish::BuildResult build_generation(const publish::BuildRequest& request) {
   options.cache_folder = request.cache_folder;
   compile::CompileReport report;
   compile::ProgramPtr program;
-  if (about_rules.ok()) {
-    program = compile::compile(rules, options, strings, about_rules, report);
-  }
+  // Rules that linked are compiled even where others did not: one run shows every error.
+  program = compile::compile(rules, options, strings, about_rules, report);
   append(diagnostics, about_rules);
   if (diagnostics.ok() && program != nullptr) {
     compile::ImageParts parts;

@@ -17,7 +17,7 @@ struct Services {
   telemetry::Collector& collector;
   std::string version = "dev", commit, instance = "main";
   std::string eve_path;
-  publish::BundleStore* bundles = nullptr;
+  publish::BundleStore* bundles = nullptr;  ///< null in tests that install none
 };
 
 /// Answers one request of the control API. Thread-safe. docs/operations.md lists the paths.

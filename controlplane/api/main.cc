@@ -159,7 +159,7 @@ int run(const Options& options) {
                     SLUICE_COMMIT,
                     options.instance,
                     settings.value().eve.path,
-                    {}};
+                    &bundles};
   HttpServer control([&](const Request& request) { return handle(services, request); });
   HttpServer metrics([&](const Request& request) { return handle_metrics(services, request); });
   if (auto up = control.listen_unix(paths.socket()); !up.ok()) return fail(up.error().message, 1);

@@ -18,6 +18,8 @@ from rawtcp import ACK, PSH, Connection, Link
 RULES = r'''
 SecRuleEngine On
 SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "@beginsWith application/json" \
+    "id:1000,phase:1,pass,nolog,t:none,t:lowercase,ctl:requestBodyProcessor=JSON"
 SecRule REQUEST_URI|ARGS|REQUEST_COOKIES|REQUEST_HEADERS "@rx (?i)union\s+select" \
     "id:1001,phase:2,deny,status:403,t:none,t:urlDecodeUni,msg:'SQL injection'"
 '''

@@ -45,7 +45,7 @@ def blocks_attacks_and_passes_honest_requests():
         figure("publish", pushed["publish_ms"], "ms")
         figure("rules", pushed["rules"])
         for target in HONEST:
-            status, body = lab.curl(target, *HEADERS)
+            status, body = lab.curl(target, "-o", lab.home / "answer", *HEADERS)
             check(status == 200, f"{target}: {status} {body[:200]}")
         for target in ATTACKS:
             status, body = lab.curl(target, *HEADERS)

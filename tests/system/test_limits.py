@@ -21,7 +21,7 @@ services:
 
 
 def policy(limit, extra=""):
-    return POLICY % (extra, limit)
+    return POLICY % tuple(text.replace("{", "{{").replace("}", "}}") for text in (extra, limit))
 
 
 def admitted(lab):
@@ -138,7 +138,7 @@ def keys_are_told_apart():
 
 def forwarded_address_of_a_trusted_proxy():
     limit = "{ name: client, key: [client_address], rate: 1/min, burst: 1, action: block }"
-    trusted = "client_address: {{ header: x-forwarded-for, trusted: [10.77.0.0/24], position: last }}"
+    trusted = "client_address: { header: x-forwarded-for, trusted: [10.77.0.0/24], position: last }"
     with Lab("xff", policy=policy(limit, trusted)) as lab:
         lab.push()
         def get(value):

@@ -20,7 +20,7 @@ def one_http_record_for_each_transaction():
     extra = "events: { request_headers: [x-request-tag], body_digest: sha256, http_records: all }\n"
     with Lab("records", rules=RULES, extra=extra) as lab:
         lab.push()
-        check(lab.curl("/1k.bin", "-H", "X-Request-Tag: down")[0] == 200, "a download")
+        check(lab.curl("/1k.bin", "-o", "/dev/null", "-H", "X-Request-Tag: down")[0] == 200, "a download")
         check(lab.curl("/index.html", "-d", "a=1&b=2", "-H", "X-Request-Tag: up")[0] in (200, 405),
               "an upload")
         check(lab.curl("/none", "-H", "X-Request-Tag: missing")[0] == 404, "a missing file")
