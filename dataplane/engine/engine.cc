@@ -3,8 +3,6 @@
 
 #include "dataplane/engine/engine.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -70,7 +68,6 @@ struct Engine::State {
   std::unique_ptr<DropSummary> drops;
   std::unique_ptr<net::FragmentTable> fragments;
   std::unique_ptr<Flows> flows;
-  std::vector<EVP_MD_CTX*> digests;
   JoinedHook joined_hook;
   std::uint64_t switches_version = ~std::uint64_t{0};
   Generation* modes_of = nullptr;  ///< generations that modes were resolved for
@@ -104,12 +101,6 @@ bool Engine::State::build_transactions() {
     Transaction& transaction = transactions->at(static_cast<std::uint32_t>(i));
     transaction.arena =
         base::Arena(arenas.subspan(i * abi::kTransactionArenaBytes, abi::kTransactionArenaBytes));
-    if (!config.events.body_digest) continue;
-    // Made here, as OpenSSL allocates; later DigestInit without a type uses it again.
-    EVP_MD_CTX* digest = EVP_MD_CTX_new();
-    if (digest == nullptr || EVP_DigestInit_ex(digest, EVP_sha256(), nullptr) != 1) return false;
-    digests.push_back(digest);
-    transaction.digest = digest;
   }
   context.transactions = transactions.get();
   return true;
@@ -164,7 +155,6 @@ bool Engine::State::build() {
 Engine::State::~State() {
   if (drops != nullptr) drops->flush(context);
   transactions.reset();
-  for (EVP_MD_CTX* digest : digests) EVP_MD_CTX_free(digest);
   for (void* block : blocks) std::free(block);
 }
 

@@ -260,7 +260,17 @@ void EventWriter::transaction(const TransactionRecord& record) {
   if (record.header->action != abi::Action::kPass || differs) {
     write(verdicts_, abi::RecordType::kAlert, record);
   }
-  if (options_.http_records) write(http_, abi::RecordType::kHttp, record);
+  if (options_.http_records && !sampled_out(record)) write(http_, abi::RecordType::kHttp, record);
+}
+
+/// Honest: passed by live and staged rules, and no rule matched.
+bool EventWriter::sampled_out(const TransactionRecord& record) {
+  if (options_.sample <= 1 || record.header->action != abi::Action::kPass) return false;
+  if ((record.header->flags & abi::kEventStagedDiffers) != 0) return false;
+  if (record.rules != nullptr && !record.rules->matches().empty()) return false;
+  if (++honest_ < options_.sample) return true;
+  honest_ = 0;
+  return false;
 }
 
 void EventWriter::drop(const abi::EventHeader& header) {

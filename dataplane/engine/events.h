@@ -24,7 +24,7 @@ namespace sluice::engine {
 inline constexpr std::size_t kEventHeaderNamesMax = 32;
 inline constexpr std::size_t kEventHeaderNameBytesMax = 64;
 
-/// `events:` of sluice.yaml, fixed at start. Sampling of honest records is sluiced's.
+/// `events:` of sluice.yaml, fixed at start.
 struct EventOptions {
   struct Name {
     std::array<char, kEventHeaderNameBytesMax> text = {};
@@ -40,6 +40,7 @@ struct EventOptions {
     [[nodiscard]] bool contains(std::string_view name) const;
   };
   bool http_records = true;  ///< one for each transaction; alerts are written anyway
+  std::uint32_t sample = 1;  ///< one honest transaction in `sample` gets its record
   bool body_digest = false;  ///< SHA-256 of the request body
   Names request_headers;     ///< copied into records
   Names mask;                ///< replaced by their length, wherever they appear
@@ -82,13 +83,17 @@ class EventWriter {
   /// An http record where they are wanted, and an alert where something was judged bad, also by the
   /// staged generation alone. O(record), no wait: a full ring counts.
   void transaction(const TransactionRecord& record);
+  [[nodiscard]] const EventOptions& options() const { return options_; }
   /// Packets of one flow that were dropped for one reason. header.packet_count says how many.
   void drop(const abi::EventHeader& header);
 
  private:
   void write(abi::RingWriter& ring, abi::RecordType type, const TransactionRecord& record);
 
+  [[nodiscard]] bool sampled_out(const TransactionRecord& record);
+
   const EventOptions& options_;
+  std::uint32_t honest_ = 0;  ///< since the last one that was recorded
   abi::RingWriter verdicts_, http_;
 };
 

@@ -175,11 +175,7 @@ bool Judge::request_head(Transaction& transaction) {
 
 bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
   transaction.request_body_bytes += bytes.size();
-  if (transaction.digest != nullptr) {
-    if (!transaction.digest_open) EVP_DigestInit_ex2(transaction.digest, nullptr, nullptr);
-    transaction.digest_open = true;
-    EVP_DigestUpdate(transaction.digest, bytes.data(), bytes.size());
-  }
+  if (context_.events.options().body_digest) transaction.digest.update(bytes);
   if (transaction.rules_ended) return false;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) take(*judgement, judgement->rules.request_body(bytes));
@@ -367,8 +363,9 @@ void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   if (!(transaction.client == connection_.client)) {
     record.client_address = {client, transaction.client.format(client)};
   }
-  std::uint8_t digest[32];
-  if (transaction.digest_open && EVP_DigestFinal_ex(transaction.digest, digest, nullptr) == 1) {
+  std::uint8_t digest[Sha256::kDigestBytes];
+  if (transaction.digest.open()) {
+    transaction.digest.finish(digest);
     record.body_sha256 = digest;
   }
   if (transaction.live.rules.active()) record.rules = &transaction.live.rules;

@@ -3,8 +3,6 @@
 
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <cstdint>
 #include <span>
 
@@ -14,6 +12,7 @@
 #include "dataplane/base/ip_address.h"
 #include "dataplane/base/ulid.h"
 #include "dataplane/engine/generation.h"
+#include "dataplane/engine/sha256.h"
 #include "dataplane/http/head.h"
 #include "dataplane/limit/limiter.h"
 #include "dataplane/rules/transaction.h"
@@ -41,7 +40,7 @@ struct Transaction {
   std::uint16_t service = kNoService;
   base::IpAddress client;  ///< by the service's client_address
   limit::Result limit;
-  EVP_MD_CTX* digest = nullptr;  ///< made at start where events.body_digest asks for it
+  Sha256 digest;  ///< of the request body, where events.body_digest asks for it
 
   std::int64_t request_begin = 0, response_begin = 0;   ///< stream offsets
   std::uint64_t request_bytes = 0, response_bytes = 0;  ///< on the wire
@@ -54,7 +53,6 @@ struct Transaction {
   bool request_head_done = false, request_done = false;
   bool response_head_done = false, response_done = false;
   bool judges_response_body = false;
-  bool digest_open = false;
   abi::Reason refusal = abi::Reason::kNone;  ///< monitor: of a head that is still being read
   bool rules_ended = false;                  ///< phase 2 has run
 

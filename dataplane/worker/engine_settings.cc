@@ -13,6 +13,7 @@ namespace {
 engine::EventOptions event_options(const config::Events& events) {
   engine::EventOptions options;
   options.http_records = events.http_records != config::HttpRecords::kNone;
+  options.sample = events.http_records == config::HttpRecords::kSampled ? events.sample : 1;
   options.body_digest = events.body_digest;
   // config has checked their number and lengths.
   for (const std::string& name : events.request_headers) (void)options.request_headers.add(name);

@@ -10,6 +10,7 @@ the refused message on.
 """
 
 import concurrent.futures
+import hashlib
 import json
 import random
 import select
@@ -19,6 +20,7 @@ from http_cases import CASES
 from lab import SERVER4, SOURCE, Lab, check, figure, main, short_form
 
 SEED = 20261124
+EMPTY = hashlib.sha256(b"").hexdigest()  # records of requests without a body have no digest
 POLICY = """
 mode: block
 rules: {{ include: [{home}/rules.conf] }}
@@ -189,7 +191,7 @@ class FramingLab(Lab):
                 continue
             passed.setdefault(record["src_port"], []).append(
                 (record["http"]["http_method"], record["http"]["url"],
-                 record["sluice"].get("body_sha256", ""), record["http"].get("status", 0)))
+                 record["sluice"].get("body_sha256", EMPTY), record["http"].get("status", 0)))
         return passed
 
 
