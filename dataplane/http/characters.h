@@ -14,8 +14,9 @@ enum : std::uint8_t {
   kClassToken = 1,  ///< tchar
   kClassHexDigit = 2,
   kClassDigit = 4,
-  kClassHost = 8,       ///< of a registered name as servers agree on it: letters, digits, "-._"
-  kClassBoundary = 16,  ///< bchars of RFC 2046 without the blank
+  kClassHost = 8,        ///< of a registered name as servers agree on it: letters, digits, "-._"
+  kClassOddTarget = 32,  ///< raw in a target, servers differ on it: HH20
+  kClassBoundary = 16,   ///< bchars of RFC 2046 without the blank
 };
 
 inline constexpr std::array<std::uint8_t, 256> kClasses = [] {
@@ -34,6 +35,7 @@ inline constexpr std::array<std::uint8_t, 256> kClasses = [] {
   add("!#$%&'*+-.^_`|~", kClassToken);
   add("-._", kClassHost);
   add("'()+_,-./:=?", kClassBoundary);
+  add("\"<>\\`", kClassOddTarget);
   return classes;
 }();
 

@@ -22,8 +22,8 @@ namespace sluice::http {
 [[nodiscard]] bool looks_like_request(std::string_view line);
 
 /// Reads a complete head: `raw` with its final empty line. `line_count`: lines but the empty one.
-/// All fields are read even if there is an offence; the first in order of check is returned. The
-/// fields' array comes from `arena`: transaction_memory when it is full.
+/// Returns the first offence: of the line, of the fields, of the framing. The fields' array comes
+/// from `arena`: transaction_memory when it is full.
 [[nodiscard]] abi::Reason read_request_head(std::string_view raw, std::size_t line_count,
                                             const HeadLimits& limits, base::Arena& arena,
                                             RequestHead& head);

@@ -23,6 +23,18 @@ constexpr std::uint64_t kPathSwitches =
 
 constexpr std::size_t kRangesMax = 5;  // HH22
 
+bool has_odd_byte(std::string_view text) {
+  unsigned found = 0;
+  for (const char c : text) found |= kClasses[static_cast<std::uint8_t>(c)];
+  return (found & kClassOddTarget) != 0;
+}
+
+bool has_high_byte(std::string_view text) {
+  unsigned found = 0;
+  for (const char c : text) found |= static_cast<std::uint8_t>(c);
+  return found >= 0x80;
+}
+
 std::uint64_t target_failures(const RequestHead& head, std::uint64_t switches) {
   std::uint64_t failures = 0;
   const std::string_view target = head.path_and_query;
@@ -32,13 +44,10 @@ std::uint64_t target_failures(const RequestHead& head, std::uint64_t switches) {
   const std::size_t question = without.find('?');
   if ((switches & kPathSwitches) != 0)
     failures |= strict_path_failures(without.substr(0, question));
-  if (question != std::string_view::npos &&
-      without.find_first_of("\"<>\\`", question) != std::string_view::npos) {
+  if (question != std::string_view::npos && has_odd_byte(without.substr(question))) {
     failures |= strict_bit(Strict::kQueryBytes);
   }
-  for (const char c : target) {
-    if (static_cast<std::uint8_t>(c) >= 0x80) failures |= strict_bit(Strict::kTargetUtf8);
-  }
+  if (has_high_byte(target)) failures |= strict_bit(Strict::kTargetUtf8);
   if (head.target == "*" && head.method != "OPTIONS") failures |= strict_bit(Strict::kTargetForm);
   return failures;
 }

@@ -53,7 +53,7 @@ class PathWalk {
   void note_byte(std::uint8_t byte, bool encoded) {
     if (byte == 0) fail(Strict::kPathNul);
     if (encoded && (byte == '/' || byte == '\\')) fail(Strict::kPathSlash);
-    const bool odd = byte == '"' || byte == '<' || byte == '>' || byte == '\\' || byte == '`';
+    const bool odd = is_class(byte, kClassOddTarget);
     if (odd && !encoded) fail(Strict::kPathBytes);
   }
 

@@ -300,6 +300,8 @@ bad("HH6-high", "http_header_name", fields(b"X-\xe4: b"))
 bad("HH6-nul", "http_nul", fields(b"X-\x00A: b"))
 bad("HH7-no-colon-first", "http_header_name", b"GET /x HTTP/1.1\r\nnocolon\r\n" + H + b"\r\n")
 bad("HH7-no-colon-last", "http_header_name", fields(b"nocolon"))
+for name in (b"Content-Length", b"Transfer-Encoding", b"Host", b"Expect", b"Upgrade"):
+    bad(f"HH7-no-colon-{name.decode()}", "http_header_name", post(name, body=b"hello"))
 bad("HH7-empty-name-first", "http_header_name", b"GET /x HTTP/1.1\r\n: x\r\n" + H + b"\r\n")
 bad("HH7-empty-name-last", "http_header_name", fields(b": x"))
 bad("HH8-ordinary", "http_obs_fold", fields(b"X-A: a\r\n b"))
