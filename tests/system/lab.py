@@ -27,6 +27,7 @@ CLIENT6, SERVER6 = "fd77::1", "fd77::2"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD", SOURCE / "build"))
 SKIPPED = 77
+LOSS, REORDER = 0.01, 0.02  # of Lab(trouble=...)
 LOSSES = {"no_generation", "worker_stalled", "reply_slots", "transaction_memory", "worker_memory",
           "link_oversize", "tx_full", "steer_full", "ip_frag_full", "tcp_ooo_full",
           "tcp_retain_full", "tcp_hold_full", "flow_full", "flow_embryonic_full"}
@@ -109,13 +110,15 @@ SecRule ARGS|REQUEST_HEADERS|REQUEST_BODY|REQUEST_URI "@contains evil-marker" \\
 
 class Lab:
     """Use as a context manager. Options: workers; idle; on_failure; guarded (abort on allocation in
-    the poll loop); policy and rules (texts); daemon and dataplane (start them)."""
+    the poll loop); policy and rules (texts); daemon and dataplane (start them); trouble (client or
+    server: the wire at that end loses and reorders frames)."""
 
     count = 0
 
     def __init__(self, name, workers=2, idle="sleep", on_failure="block", guarded=True,
                  policy=POLICY, rules=RULES, daemon=True, dataplane=True, nginx=True,
-                 supervise=False, pool_mb=64, flows_max=16384, extra="", instance="main"):
+                 supervise=False, pool_mb=64, flows_max=16384, extra="", instance="main",
+                 trouble=None):
         if os.geteuid() != 0:
             print("skipped: needs root for namespaces")
             sys.exit(SKIPPED)
@@ -126,12 +129,14 @@ class Lab:
         self.guarded, self.supervise, self.instance = guarded, supervise, instance
         self.policy_text, self.rules_text = policy, rules
         self.wanted = dict(daemon=daemon, dataplane=dataplane, nginx=nginx)
-        self.namespaces = {end: f"slc-{self.id}-{end[0]}" for end in ("client", "middle", "server")}
+        self.trouble = trouble
+        self.namespaces = {end: f"slc-{self.id}-{end[0]}"
+                           for end in ("client", "middle", "server", "trouble")}
         self.made_namespaces, self.processes = [], []
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"sluice-lab-{self.id}-"))
         self.shm = pathlib.Path(f"/dev/shm/sluice-lab-{self.id}")
         self.hugepages_before = _hugepages_free()
-        self.dataplane = self.daemon = self.nginx = None
+        self.dataplane = self.daemon = self.nginx = self.drops_before = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -201,19 +206,30 @@ class Lab:
             self.made_namespaces.append(name)
         for end, device, port, v4, v6 in (("client", "cl0", "out0", CLIENT4, CLIENT6),
                                           ("server", "sv0", "in0", SERVER4, SERVER6)):
-            _run("ip", "link", "add", device, "netns", self.namespaces[end], "type", "veth",
-                 "peer", "name", port, "netns", self.namespaces["middle"])
-            self.in_namespace("middle", "sysctl", "-qw",
-                              f"net.ipv6.conf.{port}.disable_ipv6=1", check=False)
-            for where, interface in ((end, device), ("middle", port)):
-                # Nothing in the middle may see segments larger than the wire's, or unsummed ones.
-                self.in_namespace(where, "ethtool", "-K", interface, "tx", "off", "rx", "off",
-                                  "tso", "off", "gso", "off", "gro", "off")
-                self.in_namespace(where, "ip", "link", "set", interface, "up")
+            if end == self.trouble:
+                self._veth((end, device), ("trouble", "tr0"))
+                self._veth(("trouble", "tr1"), ("middle", port))
+                self.start("trouble", "python3", SOURCE / "tests/system/trouble.py", "tr0", "tr1",
+                           LOSS, REORDER, os.environ.get("SLUICE_SEED", "1"), log="trouble.log")
+            else:
+                self._veth((end, device), ("middle", port))
             self.in_namespace(end, "ip", "link", "set", "lo", "up")
             self.in_namespace(end, "ip", "addr", "add", v4 + "/24", "dev", device)
             self.in_namespace(end, "ip", "-6", "addr", "add", v6 + "/64", "dev", device, "nodad")
         self.in_namespace("middle", "ip", "link", "set", "lo", "up")
+
+    def _veth(self, one, two):
+        """A veth pair between two (namespace, interface). Nothing on it may be larger than the
+        wire's segments, or unsummed; between client and server no kernel speaks for itself."""
+        _run("ip", "link", "add", one[1], "netns", self.namespaces[one[0]], "type", "veth",
+             "peer", "name", two[1], "netns", self.namespaces[two[0]])
+        for where, interface in (one, two):
+            if where in ("middle", "trouble"):
+                self.in_namespace(where, "sysctl", "-qw",
+                                  f"net.ipv6.conf.{interface}.disable_ipv6=1", check=False)
+            self.in_namespace(where, "ethtool", "-K", interface, "tx", "off", "rx", "off",
+                              "tso", "off", "gso", "off", "gro", "off")
+            self.in_namespace(where, "ip", "link", "set", interface, "up")
 
     def command(self, end, *words):
         """The words of a command inside a namespace."""
@@ -285,15 +301,6 @@ class Lab:
         raw.settimeout(2)
         return raw
 
-    def netem(self, end, *words):
-        """Trouble on the way out of an end's interface, as tc-netem(8) takes it."""
-        device = {"client": "cl0", "server": "sv0"}[end]
-        self.in_namespace(end, "tc", "qdisc", "replace", "dev", device, "root", "netem", *words)
-
-    def no_netem(self, end):
-        device = {"client": "cl0", "server": "sv0"}[end]
-        self.in_namespace(end, "tc", "qdisc", "del", "dev", device, "root", check=False)
-
     @contextlib.contextmanager
     def bridged(self):
         """Within it, a bridge of the kernel stands in the place of the dataplane."""
@@ -334,7 +341,8 @@ class Lab:
         workers = options["workers"]
         cores = list(range(os.cpu_count() or 1))
         worker_cores = [cores[(i + 1) % len(cores)] for i in range(workers)]
-        device = "net_af_packet{},iface={},qpairs=" + str(workers)
+        # The default ring of 512 frames overflows while other processes have the core.
+        device = "net_af_packet{},iface={},framecnt=4096,qpairs=" + str(workers)
         links = changes.get("links") or (
             f"  - name: lan0\n"
             f"    outside: {{ device: \"{device.format(0, 'out0')}\" }}\n"
@@ -407,24 +415,37 @@ class Lab:
         return json.loads(self.ctl("--json", *words, **options).stdout)
 
     def drops(self):
-        """Frames that we lost for want of room or of a generation, by reason."""
+        """Frames that we lost for want of room or of a generation since the first push, by
+        reason."""
         sums = {}
         for worker in self.ctl_json("counters")["workers"]:
             for reason, count in worker["drops"].items():
                 if reason in LOSSES:
                     sums[reason] = sums.get(reason, 0) + count
-        return sums
+        before = self.drops_before or {}
+        return {reason: count - before.get(reason, 0) for reason, count in sums.items()
+                if count > before.get(reason, 0)}
 
     def push(self):
-        return self.ctl_json("push")
+        report = self.ctl_json("push")
+        if self.drops_before is None:
+            self.drops_before = self.drops()
+        return report
+
+    def event_lines(self):
+        """The lines of eve.json so far, those of rotated files first."""
+        folder = self.folder("log")
+        current = folder / "eve.json"
+        older = sorted(path for path in folder.glob("eve*.json*") if path != current)
+        for path in [*older, current]:
+            if path.exists():
+                with open(path, errors="replace") as file:
+                    yield from file
 
     def events(self, kind=None):
-        """The records of eve.json so far."""
-        path = self.folder("log") / "eve.json"
-        if not path.exists():
-            return []
+        """The records so far."""
         records = []
-        for line in path.read_text(errors="replace").splitlines():
+        for line in self.event_lines():
             try:
                 records.append(json.loads(line))
             except ValueError:

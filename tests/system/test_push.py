@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Sluice authors
 """Pushes under load: nothing fails, nothing is lost, and each one flips a verdict at once."""
+import re
 import time
 
 import lab
@@ -39,11 +40,13 @@ def pushes_under_load():
         lab.check(not it.drops(), f"lost under pushes: {it.drops()}")
         lab.figure("wrk", [line.split()[1] for line in text.splitlines()
                            if line.startswith("Requests/sec")][0], "requests/s")
-        named = lab.wait_for(
-            lambda: len({record["sluice"]["generation"] for record in it.events()
-                         if "generation" in record.get("sluice", {})}) or None, 5, "records")
-        lab.figure("generations in the records", f"{named} of {pushes}")
-        lab.check(named >= pushes * 0.9, f"records name {named} generations of {pushes}")
+
+        def named():
+            return len({number for line in it.event_lines()
+                        for number in re.findall(r'"generation":(\d+)', line)})
+        lab.wait_for(lambda: named() >= pushes * 0.9, 20,
+                     "the records name 9 of 10 generations", 0.5)
+        lab.figure("generations in the records", f"{named()} of {pushes}")
 
         before = it.ctl_json("status")["generation"]["live"]
         it.write_rules('SecRule ARGS "@rx (" "id:1,phase:2,deny"\n')
