@@ -402,10 +402,13 @@ class Lab:
 
     def ctl(self, *words, check=True, timeout=60):
         """sluicectl; the CompletedProcess."""
-        done = subprocess.run([str(BUILD / "controlplane/ctl/sluicectl"), "--config",
-                               str(self.config), "--instance", self.instance,
-                               *map(str, words)],
-                              text=True, capture_output=True, timeout=timeout, check=False)
+        try:
+            done = subprocess.run([str(BUILD / "controlplane/ctl/sluicectl"), "--config",
+                                   str(self.config), "--instance", self.instance,
+                                   *map(str, words)],
+                                  text=True, capture_output=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"sluicectl {' '.join(map(str, words))}: no answer in {timeout} s")
         if check and done.returncode != 0:
             raise Failure(f"sluicectl {' '.join(map(str, words))}: status {done.returncode}\n"
                           f"{done.stdout}{done.stderr}")
@@ -427,7 +430,7 @@ class Lab:
                 if count > before.get(reason, 0)}
 
     def push(self):
-        report = self.ctl_json("push")
+        report = self.ctl_json("push", timeout=300)
         if self.drops_before is None:
             self.drops_before = self.drops()
         return report
