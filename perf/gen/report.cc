@@ -323,14 +323,24 @@ Report make_report(const Options& options, const Run& run) {
 
 Report SearchReport::whole() const {
   json steps = json::array();
+  std::uint64_t requests = 0;
+  const auto add_requests = [&](const Report& report) {
+    const json full = json::parse(report.json);
+    if (full.contains("client")) requests += full["client"]["requests_sent"].get<std::uint64_t>();
+  };
+  add_requests(closed);
+  if (best >= 0) add_requests(at_80_percent);
   for (const Trial& trial : trials) {
     const json full = json::parse(trial.report.json);
+    add_requests(trial.report);
     steps.push_back({{"rate", trial.rate},
                      {"reached", trial.report.rate},
                      {"lossless", trial.report.lossless},
                      {"invalid_because", full["invalid_because"]}});
   }
-  json out = {{"closed_loop", json::parse(closed.json)}, {"steps", steps}};
+  json out = {{"closed_loop", json::parse(closed.json)},
+              {"steps", steps},
+              {"requests_sent", requests}};  // of all runs
   Report report;
   if (best >= 0) {
     const Trial& trial = trials[static_cast<std::size_t>(best)];
