@@ -40,6 +40,23 @@ SynOptions options_of(const net::ParsedPacket& packet) {
   return options;
 }
 
+/// What the server may have read, of a SYN that came more than once: its SYN-ACK says which options
+/// it took, so any that was offered may hold. False: two scales, of which the answer names neither.
+bool merge(SynOptions& known, const SynOptions& again) {
+  if (known.has_window_scale && again.has_window_scale &&
+      known.window_scale != again.window_scale) {
+    return false;
+  }
+  if (again.has_window_scale) known.window_scale = again.window_scale;
+  known.has_window_scale = known.has_window_scale || again.has_window_scale;
+  known.sack = known.sack || again.sack;
+  if (again.timestamps) known.timestamp_value = again.timestamp_value;
+  known.timestamps = known.timestamps || again.timestamps;
+  known.mss = std::min(known.mss, again.mss);
+  known.window = std::min(known.window, again.window);
+  return true;
+}
+
 HandshakeOutcome forward(Reason changed = Reason::kNone) {
   return {HandshakeFate::kForward, changed, {}};
 }
@@ -173,8 +190,11 @@ HandshakeOutcome HandshakeTable::on_syn(Direction direction, const flow::FlowKey
     if (packet.payload_bytes != 0) cut_payload(segment);
   }
   if (entry == nullptr) entry = &take(key, hash, segment.now);
-  if (variant < 0) variant = entry->syn_count++;
-  entry->client[variant] = {packet.sequence, options_of(packet)};
+  if (variant < 0) {
+    entry->client[entry->syn_count++] = {packet.sequence, options_of(packet)};
+  } else if (!merge(entry->client[variant].options, options_of(packet))) {
+    return drop(segment, Reason::kTcpSynDiffers);
+  }
   entry->seen = segment.now;
   if (existing != nullptr) existing->set_reopening();
   return forward(changed);
@@ -245,7 +265,9 @@ HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Seg
     free(entry);
     return outcome;
   }
-  if (existing != nullptr) return pass();
+  // A client that opens again is through with what was before: bytes by the old numbers could be
+  // the new connection's to the server.
+  if (existing != nullptr && bare) return pass();
   if (!packet.has_flag(net::kAck)) return drop(segment, Reason::kTcpNoAck);
   return drop(segment, entry.has_server ? Reason::kTcpHandshake : Reason::kFlowAsymmetric);
 }

@@ -139,11 +139,12 @@ void Connection::accept_timestamp(Direction direction, const net::ParsedPacket& 
 }
 
 /// A reset is let through where the other end may expect it, and ends nothing here: RFC 5961
-/// section 3, evasions TS1, TS18-TS20. Bytes that wait count as sent: the sender knows no better,
-/// and the receiver answers such a reset with a challenge.
-Outcome Connection::on_reset(const Placed& placed, Segment& segment) {
+/// section 3, evasions TS1, TS18-TS20. A client that resets while its bytes wait is answered for
+/// once they have left: it resets again by the number that the server acknowledges.
+Outcome Connection::on_reset(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
-  const std::int64_t sent = sender.received + (sender.fin == sender.received ? 1 : 0);
+  const std::int64_t sent =
+      highest_forwarded(pools, placed.direction) + (sender.fin_forwarded ? 1 : 0);
   if (placed.begin < sender.acknowledged || placed.begin > sent) {
     return dropped(segment, Reason::kTcpRstInvalid);
   }

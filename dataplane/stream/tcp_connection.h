@@ -147,7 +147,7 @@ class Connection {
   void accept_acknowledgment(Pools& pools, Direction direction, const net::ParsedPacket& packet,
                              std::int64_t offset);
   void accept_timestamp(Direction direction, const net::ParsedPacket& packet);
-  Outcome on_reset(const Placed& placed, Segment& segment);
+  Outcome on_reset(Pools& pools, const Placed& placed, Segment& segment);
   [[nodiscard]] bool differs(Pools& pools, const Placed& placed, base::Bytes payload) const;
   Outcome on_beyond_gap(Pools& pools, const Placed& placed, Segment& segment);
   Outcome on_known(Pools& pools, const Placed& placed, Segment& segment);

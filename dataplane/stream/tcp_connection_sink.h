@@ -25,7 +25,7 @@ Outcome Connection::on_segment(Pools& pools, Direction direction, Segment& segme
   const bool in_order = placed.begin <= sender.received;
   Outcome outcome;
   if (packet.has_flag(net::kRst) && !packet.has_flag(net::kSyn)) {
-    outcome = on_reset(placed, segment);
+    outcome = on_reset(pools, placed, segment);
   } else {
     outcome.reason = check_header(placed, packet);
     if (outcome.reason == abi::Reason::kNone) {

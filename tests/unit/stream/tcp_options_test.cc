@@ -72,6 +72,27 @@ TEST(TcpOptions, TO4_TimestampsCountOnlyIfTheSynAckConfirmsThem) {
   EXPECT_FALSE(link.connection.timestamps());
 }
 
+// Found by the simulator: a second SYN without options hid what the server had agreed to.
+TEST(TcpOptions, TO4_ASynSentAgainWithoutOptionsHidesNone) {
+  TestLink link;
+  link.client_options = timestamp_option(1000);
+  link.server_options = timestamp_option(77);
+  link.syn();
+  link.client_options = {};
+  expect_forwarded(link.syn());
+  link.syn_ack();
+  link.last_ack();
+  EXPECT_TRUE(link.connection.timestamps());
+}
+
+TEST(TcpOptions, TO7_ASynSentAgainWithAnotherScaleIsDropped) {
+  TestLink link;
+  link.client_options = {3, 3, 7, 0};
+  link.syn();
+  link.client_options = {3, 3, 2, 0};
+  expect_dropped(link.syn(), Reason::kTcpSynDiffers);
+}
+
 TEST(TcpOptions, TO7_WindowScaleCountsOnlyFromBothSyns) {
   TestLink both, one;
   both.client_options = one.client_options = {3, 3, 7, 0};

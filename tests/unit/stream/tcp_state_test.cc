@@ -148,9 +148,9 @@ TEST(TcpState, TS7_AFinishedConnectionMayBeFollowedByAFreshOne) {
   link.client_isn = 700000;
   link.server_isn = 800000;
   expect_forwarded(link.syn());
-  // Until the handshake is complete the old connection is what counts.
-  expect_dropped(link.pass(kUp, link.segment(kUp, old_isn + 5, 5005, kAckOnly, "late")),
-                 Reason::kTcpFinDiffers);
+  // Bytes by the old numbers are nobody's now (found by the simulator, seed 217).
+  expect_dropped(link.pass(kUp, link.segment(kUp, old_isn + 1, 5005, kAckOnly, "one")),
+                 Reason::kFlowAsymmetric);
   expect_forwarded(link.syn_ack());
   expect_forwarded(link.last_ack());
   link.block_from = 0;

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+// The simulator. Runs seeds, prints the oddities that occurred, shrinks what fails.
+//   stream_sim [--seeds N] [--first N] [--case FILE]... [--seed N [--without NAME,...] [--trace]]
+//              [--oddities-min N]
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/sim/make_appliance.h"
+#include "tests/sim/world.h"
+
+namespace sluice::sim {
+namespace {
+
+struct Options {
+  std::uint64_t seeds = 100000, first = 1, oddities_min = 0;
+  bool trace = false, one = false;
+  std::string without;
+  std::vector<std::string> cases;
+};
+
+void leave_out(Plan& plan, const std::string& names) {
+  std::stringstream stream(names);
+  for (std::string name; std::getline(stream, name, ',');) {
+    for (std::size_t i = 0; i < kOddityCount; ++i) {
+      if (kOddityNames[i] == name) plan.oddities[i] = false;
+    }
+  }
+}
+
+/// Leaves out what is not needed for the failure, one oddity at a time.
+Plan shrink(World& world, Plan plan, std::string& without) {
+  for (std::size_t i = 0; i < kOddityCount; ++i) {
+    if (!plan.oddities[i]) continue;
+    Plan smaller = plan;
+    smaller.oddities[i] = false;
+    if (world.run(smaller).empty()) continue;
+    plan = smaller;
+    without += (without.empty() ? "" : ",") + std::string(kOddityNames[i]);
+  }
+  return plan;
+}
+
+void report(World& world, const Plan& plan, const std::string& problem) {
+  std::string without;
+  const Plan small = shrink(world, plan, without);
+  std::printf("FAILED seed %llu: %s\n", static_cast<unsigned long long>(plan.seed),
+              problem.c_str());
+  std::printf("  smallest:");
+  for (std::size_t i = 0; i < kOddityCount; ++i) {
+    if (small.oddities[i]) std::printf(" %s", std::string(kOddityNames[i]).c_str());
+  }
+  std::printf("\n  again: --seed %llu%s%s --trace\n", static_cast<unsigned long long>(plan.seed),
+              without.empty() ? "" : " --without ", without.c_str());
+}
+
+/// A case is a line "seed NUMBER [without NAME,...]"; '#' starts a comment.
+bool run_cases(World& world, const std::vector<std::string>& files) {
+  bool good = true;
+  for (const std::string& file : files) {
+    std::ifstream in(file);
+    if (!in) {
+      std::printf("cannot read %s\n", file.c_str());
+      good = false;
+    }
+    for (std::string line; std::getline(in, line);) {
+      std::stringstream words(line);
+      std::string word, without;
+      std::uint64_t seed = 0;
+      if (!(words >> word) || word != "seed" || !(words >> seed)) continue;
+      if (words >> word) words >> without;
+      Plan plan = draw_plan(seed);
+      leave_out(plan, without);
+      const std::string problem = world.run(plan);
+      if (problem.empty()) continue;
+      std::printf("FAILED case %s: %s\n", line.c_str(), problem.c_str());
+      good = false;
+    }
+  }
+  return good;
+}
+
+bool print_counts(const OddityCounts& counts, std::uint64_t least) {
+  bool good = true;
+  for (std::size_t i = 0; i < kOddityCount; ++i) {
+    std::printf("  %-18s %10llu\n", std::string(kOddityNames[i]).c_str(),
+                static_cast<unsigned long long>(counts[i]));
+    if (counts[i] < least) {
+      std::printf("  FAILED: fewer than %llu\n", static_cast<unsigned long long>(least));
+      good = false;
+    }
+  }
+  return good;
+}
+
+int run(const Options& options) {
+  OddityCounts counts{};
+  const auto appliance = make_appliance();
+  World world(*appliance, counts);
+  world.trace = options.trace;
+  if (options.one) {
+    Plan plan = draw_plan(options.first);
+    leave_out(plan, options.without);
+    const std::string problem = world.run(plan);
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(options.first),
+                problem.empty() ? "good" : problem.c_str());
+    return problem.empty() ? 0 : 1;
+  }
+  bool good = run_cases(world, options.cases);
+  std::uint64_t failures = 0;
+  for (std::uint64_t i = 0; i < options.seeds && failures < 10; ++i) {
+    const Plan plan = draw_plan(options.first + i);
+    const std::string problem = world.run(plan);
+    if (problem.empty()) continue;
+    ++failures;
+    report(world, plan, problem);
+  }
+  const OddityCounts drawn = counts;
+  if (failures == 0) good = print_counts(drawn, options.oddities_min) && good;
+  std::printf("%llu seeds from %llu, %llu failed\n", static_cast<unsigned long long>(options.seeds),
+              static_cast<unsigned long long>(options.first),
+              static_cast<unsigned long long>(failures));
+  return good && failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sluice::sim
+
+int main(int argc, char** argv) {
+  sluice::sim::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const auto value = [&] { return i + 1 < argc ? argv[++i] : ""; };
+    if (argument == "--seeds")
+      options.seeds = std::strtoull(value(), nullptr, 10);
+    else if (argument == "--first")
+      options.first = std::strtoull(value(), nullptr, 10);
+    else if (argument == "--oddities-min")
+      options.oddities_min = std::strtoull(value(), nullptr, 10);
+    else if (argument == "--case")
+      options.cases.emplace_back(value());
+    else if (argument == "--without")
+      options.without = value();
+    else if (argument == "--trace")
+      options.trace = true;
+    else if (argument == "--seed")
+      options.one = true, options.first = std::strtoull(value(), nullptr, 10);
+    else {
+      std::fprintf(stderr, "unknown argument %s\n", argument.c_str());
+      return 2;
+    }
+  }
+  return sluice::sim::run(options);
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "tests/sim/wire_monitor.h"
+
+namespace sluice::sim {
+
+std::string WireMonitor::to_server(const Tcp& segment) {
+  if (segment.checksum_wrong) return "a wrong checksum left";
+  if (segment.has(kUrg)) return "urgent data left";
+  if (segment.has(kSyn)) {
+    if (!segment.payload.empty()) return "a SYN with data left";
+    if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
+    if (segment.has(kAck)) return "a SYN-ACK of the client left";
+    if (phase_ == Phase::kFirst || (phase_ == Phase::kAnswered && segment.seq == client_isn_)) {
+      if (phase_ == Phase::kFirst && client_scale_ != -1 && segment.seq != client_isn_) {
+        phase_ = Phase::kLost;
+      }
+      client_isn_ = segment.seq;
+      client_timestamps_ = client_timestamps_ || segment.timestamps;
+      if (segment.window_scale >= 0 || client_scale_ == -1) {
+        client_scale_ = segment.window_scale < 0 ? -2 : segment.window_scale;
+      }
+    } else {
+      phase_ = Phase::kLost;
+    }
+    return "";
+  }
+  if (phase_ == Phase::kAnswered && segment.has(kAck) && segment.ack == server_isn_ + 1 &&
+      !segment.has(kRst)) {
+    phase_ = Phase::kOpen;
+  }
+  if (segment.has(kRst) && !segment.payload.empty()) return "a RST with data left";
+  if (!segment.has(kRst) && !segment.has(kAck)) return "a segment without ACK left";
+  return phase_ == Phase::kOpen ? check_numbers(segment) : "";
+}
+
+std::string WireMonitor::check_numbers(const Tcp& segment) {
+  const auto length = static_cast<std::uint32_t>(segment.payload.size());
+  if (segment.has(kAck) && distance(server_next_, segment.ack) > 0) {
+    return "an acknowledgement of what the server never sent left";
+  }
+  if (segment.has(kRst)) {
+    const bool inside = distance(una_, segment.seq) >= 0 && distance(segment.seq, highest_) >= 0;
+    return inside ? "" : "a RST outside the unacknowledged bytes left";
+  }
+  // A probe of a closed window is one segment at most.
+  if (distance(edge_, segment.seq + length) > 1460) return "data beyond the window left";
+  if (length != 0 && segment.timestamps && timestamps_ && !held_) {
+    if (have_newest_ && distance(newest_, segment.ts_value) < -1) return "an old timestamp left";
+    const bool in_order = distance(segment.seq, una_) >= 0;
+    if (in_order && (!have_newest_ || distance(newest_, segment.ts_value) > 0)) {
+      newest_ = segment.ts_value;
+      have_newest_ = true;
+    }
+  }
+  const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
+  if (distance(highest_, end) > 0) highest_ = end;
+  return "";
+}
+
+void WireMonitor::to_client(const Tcp& segment) {
+  if (segment.has(kSyn)) {
+    if (phase_ == Phase::kFirst && segment.ack == client_isn_ + 1) {
+      phase_ = Phase::kAnswered;
+      server_isn_ = segment.seq;
+      server_next_ = segment.seq + 1;
+      timestamps_ = client_timestamps_ && segment.timestamps;
+      server_scale_ = client_scale_ >= 0 && segment.window_scale >= 0 ? segment.window_scale : 0;
+      una_ = highest_ = client_isn_ + 1;
+      edge_ = una_ + segment.window;
+    } else if (segment.seq != server_isn_) {
+      phase_ = Phase::kLost;
+    }
+    return;
+  }
+  if (phase_ != Phase::kOpen || segment.has(kRst)) return;
+  const auto length = static_cast<std::uint32_t>(segment.payload.size());
+  const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
+  if (distance(server_next_, end) > 0) server_next_ = end;
+  if (!segment.has(kAck)) return;
+  if (distance(una_, segment.ack) > 0) una_ = segment.ack;
+  const std::uint32_t edge = segment.ack + (std::uint32_t{segment.window} << server_scale_);
+  if (distance(edge_, edge) > 0) edge_ = edge;
+}
+
+}  // namespace sluice::sim

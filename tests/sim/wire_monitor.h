@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/frame.h"
+
+namespace sluice::sim {
+
+/// Watches what passes the appliance towards the server, by its own few lines of TCP: what every
+/// sound stack refuses must not leave, whether or not the stack of this seed would refuse it. It
+/// counts on one handshake; with a second one it says nothing more.
+class WireMonitor {
+ public:
+  /// held: packets may wait, so that an older one leaves behind a newer one.
+  void start(bool held) {
+    *this = WireMonitor();
+    held_ = held;
+  }
+  /// A frame that leaves towards the server. "" or what is wrong with it.
+  std::string to_server(const Tcp& segment);
+  /// A frame that leaves towards the client.
+  void to_client(const Tcp& segment);
+
+ private:
+  static std::int32_t distance(std::uint32_t from, std::uint32_t to) {
+    return static_cast<std::int32_t>(to - from);
+  }
+  std::string check_numbers(const Tcp& segment);
+
+  enum class Phase { kFirst, kAnswered, kOpen, kLost } phase_ = Phase::kFirst;
+  bool client_timestamps_ = false, timestamps_ = false;
+  int client_scale_ = -1, server_scale_ = 0;
+  std::uint32_t client_isn_ = 0, server_isn_ = 0;
+  std::uint32_t server_next_ = 0;  ///< behind the highest that left towards the client
+  std::uint32_t una_ = 0;          ///< the server's newest acknowledgement
+  std::uint32_t edge_ = 0;         ///< right edge of the server's window
+  std::uint32_t highest_ = 0;      ///< behind the highest that left towards the server
+  std::uint32_t newest_ = 0;       ///< timestamp that certainly left in order
+  bool have_newest_ = false;
+  bool held_ = false;
+};
+
+}  // namespace sluice::sim

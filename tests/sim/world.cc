@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/sim/http.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr Nanos kLinkDelay = kMilli;
+constexpr Nanos kTick = 5 * kMilli;
+constexpr Nanos kHonestEnd = 120 * kSecond, kHostileEnd = 3 * kSecond;
+
+std::string make_text(Random& random, std::size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) {
+    if (random.chance(30)) text += kGoodWord;
+    text.push_back(static_cast<char>('a' + random.below(26)));
+  }
+  return text;
+}
+std::string response_to(std::string_view request) {
+  return make_message("HTTP/1.1 200 OK", std::string(1 + request.size() % 300, 'r'));
+}
+
+void print(Nanos now, const char* where, const Frame& frame) {
+  Tcp segment;
+  const IpInfo ip = read_ip(frame);
+  if (ip.fragment || !read_frame(frame, segment)) {
+    std::fprintf(stderr, "%8.3f %-10s fragment id %u offset %u\n", double(now) / 1e6, where, ip.id,
+                 ip.offset);
+    return;
+  }
+  std::fprintf(stderr, "%8.3f %-10s %s%s%s%s%s%s seq %u ack %u win %u ts %u ttl %u%s [%zu] %.60s\n",
+               double(now) / 1e6, where, segment.has(kSyn) ? "S" : "", segment.has(kFin) ? "F" : "",
+               segment.has(kRst) ? "R" : "", segment.has(kPsh) ? "P" : "",
+               segment.has(kAck) ? "A" : "", segment.has(kUrg) ? "U" : "", segment.seq, segment.ack,
+               segment.window, segment.ts_value, segment.ttl,
+               segment.checksum_wrong ? " badsum" : "", segment.payload.size(),
+               segment.payload.c_str());
+}
+
+}  // namespace
+
+Plan draw_plan(std::uint64_t seed) {
+  Plan plan;
+  plan.seed = seed;
+  Random random(seed * 2 + 1);
+  plan.honest = random.chance(30);
+  for (std::size_t i = 0; i < kFirstHostile; ++i) plan.oddities[i] = random.chance(30);
+  if (plan.honest) return plan;
+  plan.oddities[static_cast<std::size_t>(Oddity::kPlainAttack)] = random.chance(40);
+  const std::size_t kinds = 1 + random.below(4);
+  for (std::size_t i = 0; i < kinds; ++i) {
+    plan.oddities[kFirstHostile + random.below(kOddityCount - kFirstHostile)] = true;
+  }
+  return plan;
+}
+
+void World::push(Nanos time, At at, Frame frame) {
+  events_.push({time, order_++, at, std::move(frame)});
+}
+
+/// Takes a frame over a link, with what links do.
+void World::carry(Frame frame, At to) {
+  if (link_random_.chance(loss_percent_)) {
+    count(Oddity::kLoss);
+    return;
+  }
+  Nanos delay = kLinkDelay + link_random_.below(kMilli / 10);
+  if (link_random_.chance(reorder_percent_)) {
+    count(Oddity::kReorder);
+    delay += link_random_.below(20 * kMilli);
+  }
+  if (link_random_.chance(duplicate_percent_)) {
+    count(Oddity::kDuplicate);
+    push(now_ + delay + link_random_.below(10 * kMilli), to, frame);
+  }
+  push(now_ + delay, to, std::move(frame));
+}
+
+void World::set_up(const Plan& plan) {
+  plan_ = plan;
+  events_ = {};
+  monitor_.start(has(Oddity::kLateVerdict));
+  wire_problem_.clear();
+  order_ = 0;
+  now_ = 1000 * kSecond;
+  link_random_ = Random(plan.seed ^ 0x11);
+  attack_random_ = Random(plan.seed ^ 0x22);
+  loss_percent_ = has(Oddity::kLoss) ? 1 + static_cast<unsigned>(link_random_.below(10)) : 0;
+  reorder_percent_ = has(Oddity::kReorder) ? 5 + static_cast<unsigned>(link_random_.below(25)) : 0;
+  duplicate_percent_ =
+      has(Oddity::kDuplicate) ? 2 + static_cast<unsigned>(link_random_.below(10)) : 0;
+  make_streams();
+  Random random(plan.seed ^ 0x33);
+  Endpoint::Options options;
+  options.isn = static_cast<std::uint32_t>(random.next());
+  options.timestamps = random.chance(60);
+  options.window_scale = random.chance(70) ? static_cast<int>(random.below(8)) : -1;
+  options.segment_bytes = 1 + static_cast<unsigned>(random.below(900));
+  if (requests_.size() > 6000) options.segment_bytes += 300;
+  options.tiny_segments = has(Oddity::kTinySegments);
+  options.resegment = has(Oddity::kResegment);
+  options.keep_alive = has(Oddity::kKeepAlive);
+  options.handshake_data = has(Oddity::kHandshakeData);
+  options.seed = plan.seed ^ 0x44;
+  if (has(Oddity::kSequenceWrap)) {
+    count(Oddity::kSequenceWrap);
+    options.isn = (random.chance(50) ? 0xffffffffU : 0x7fffffffU) -
+                  static_cast<std::uint32_t>(random.below(requests_.size()));
+  }
+  client_.counts = server_.counts = &counts_;
+  client_.start(options);
+  options.is_client = false;
+  options.isn = static_cast<std::uint32_t>(random.next());
+  options.zero_window = has(Oddity::kZeroWindow);
+  options.seed = plan.seed ^ 0x55;
+  options.segment_bytes = 1 + static_cast<unsigned>(random.below(1200));
+  Random variant_random(plan.seed ^ 0x66);
+  options.variant = plan.honest ? Variant::honest() : Variant::draw(variant_random);
+  server_.start(options);
+  appliance_.counts = &counts_;
+  appliance_.start(plan.seed ^ 0x77, has(Oddity::kLateVerdict));
+}
+
+/// The requests, and the same requests with bad words for good ones: what the attacker wants to be
+/// read.
+void World::make_streams() {
+  Random random(plan_.seed ^ 0x88);
+  requests_.clear();
+  responses_.clear();
+  answered_ = 0;
+  const std::size_t requests = 1 + random.below(4);
+  const bool large = random.chance(3);
+  for (std::size_t i = 0; i < requests; ++i) {
+    const std::string request = make_request("/" + make_text(random, 10),
+                                             make_text(random, random.below(large ? 9000 : 700)));
+    if (i == 0) first_batch_ = random.chance(50) ? request.size() : std::size_t{0};
+    requests_ += request;
+    responses_ += response_to(request);
+  }
+  if (first_batch_ == 0) first_batch_ = requests_.size();
+  other_requests_ = requests_;
+  for (std::size_t at = 0; (at = other_requests_.find(kGoodWord, at)) != std::string::npos;) {
+    other_requests_.replace(at, kGoodWord.size(), kBadWord);
+  }
+  if (has(Oddity::kPlainAttack)) {
+    count(Oddity::kPlainAttack);
+    requests_ += make_request("/last", std::string(random.below(400), 'x') + std::string(kBadWord));
+    other_requests_ += make_request("/last", std::string(requests_.size() % 400, 'y'));
+  }
+}
+
+void World::schedule_attacks() {
+  for (std::size_t i = kFirstHostile + 1; i < kOddityCount; ++i) {
+    if (!plan_.oddities[i]) continue;
+    Random random(plan_.seed ^ (0x1000 + i));
+    const std::size_t times = 1 + random.below(5);
+    for (std::size_t n = 0; n < times; ++n) {
+      Frame which{static_cast<std::uint8_t>(i)};
+      push(now_ + random.below(n == 0 ? 8 * kMilli : 60 * kMilli), At::kAttack, which);
+    }
+  }
+}
+
+/// What leaves the ends and the appliance goes on its way.
+void World::flush() {
+  for (Frame& frame : client_.outbox) carry(std::move(frame), At::kApplianceOutside);
+  client_.outbox.clear();
+  for (Frame& frame : server_.outbox) carry(std::move(frame), At::kApplianceInside);
+  server_.outbox.clear();
+  for (auto& [to_server, frame] : appliance_.outbox) {
+    if (trace) print(now_, to_server ? "  out>" : "  <out", frame);
+    watch(to_server, frame);
+    // What has no hops left dies here, behind the appliance.
+    if (read_ip(frame).ttl <= 1) continue;
+    carry(std::move(frame), to_server ? At::kServer : At::kClient);
+  }
+  appliance_.outbox.clear();
+}
+
+void World::watch(bool to_server, const Frame& frame) {
+  Tcp segment;
+  if (read_ip(frame).fragment || !read_frame(frame, segment)) return;
+  if (!to_server) {
+    monitor_.to_client(segment);
+    return;
+  }
+  const std::string problem = monitor_.to_server(segment);
+  if (wire_problem_.empty()) wire_problem_ = problem;
+}
+
+/// The server answers complete requests; the client goes on when it has answers, and ends at last.
+void World::application() {
+  if (!server_.delivered.empty()) {
+    const std::string& got = server_.delivered.back().bytes;
+    while (answered_ < got.size()) {
+      const std::size_t bytes = message_bytes(std::string_view(got).substr(answered_));
+      if (bytes == 0) break;
+      server_.send(response_to(std::string_view(got).substr(answered_, bytes)));
+      answered_ += bytes;
+    }
+    if (server_.peer_finished()) server_.finish();
+  }
+  if (client_.delivered.empty()) return;
+  const std::string& got = client_.delivered.back().bytes;
+  if (client_.stream().size() < requests_.size() && !got.empty() && message_bytes(got) != 0) {
+    client_.send(std::string_view(requests_).substr(first_batch_));
+  }
+  if (got.size() >= responses_.size()) client_.finish();
+}
+
+void World::handle(const Event& event) {
+  switch (event.at) {
+    case At::kApplianceOutside:
+    case At::kApplianceInside: {
+      const bool outside = event.at == At::kApplianceOutside;
+      if (trace) print(now_, outside ? "in>" : "<in", event.frame);
+      appliance_.on_frame(outside, event.frame, now_);
+      break;
+    }
+    case At::kClient:
+      client_.on_frame(event.frame, now_);
+      break;
+    case At::kServer:
+      server_.on_frame(event.frame, now_);
+      if (!server_.delivered.empty() && server_.delivered.back().bytes.empty()) answered_ = 0;
+      break;
+    case At::kAttack:
+      attack(static_cast<Oddity>(event.frame[0]));
+      break;
+    case At::kTick:
+      appliance_.poll(now_);
+      push(now_ + kTick, At::kTick);
+      break;
+  }
+}
+
+bool World::all_done() const {
+  return client_.peer_finished() && server_.peer_finished() && client_.all_acknowledged() &&
+         server_.all_acknowledged();
+}
+
+std::string World::run(const Plan& plan) {
+  set_up(plan);
+  const Nanos end = now_ + (plan.honest ? kHonestEnd : kHostileEnd);
+  schedule_attacks();
+  push(now_ + kTick, At::kTick);
+  client_.send(std::string_view(requests_).substr(0, first_batch_));
+  client_.connect(now_);
+  flush();
+  Nanos done_at = kNever;
+  while (!events_.empty() && events_.top().time < end) {
+    const Event event = events_.top();
+    events_.pop();
+    now_ = event.time;
+    handle(event);
+    application();
+    client_.work(now_);
+    server_.work(now_);
+    flush();
+    if (done_at == kNever && all_done()) done_at = now_ + 30 * kMilli;
+    if (now_ > done_at) break;
+  }
+  std::string problem = judge(plan);
+  const std::string memory = appliance_.finish(now_);
+  flush();
+  return problem.empty() ? memory : problem;
+}
+
+std::string World::check_delivered() {
+  for (const Delivered& delivered : server_.delivered) {
+    if (delivered.bytes.empty()) continue;
+    bool known = false;
+    for (const Inspected& inspected : appliance_.inspected) {
+      if (inspected.client_isn != delivered.client_isn ||
+          inspected.server_isn != delivered.server_isn) {
+        continue;
+      }
+      known = true;
+      if (!std::string_view(inspected.up).starts_with(delivered.bytes)) {
+        const auto differs = std::mismatch(delivered.bytes.begin(), delivered.bytes.end(),
+                                           inspected.up.begin(), inspected.up.end());
+        return "the server has bytes that were not inspected, from " +
+               std::to_string(differs.first - delivered.bytes.begin()) + " of " +
+               std::to_string(delivered.bytes.size());
+      }
+    }
+    if (!known) return "the server has bytes of a connection that was not inspected";
+    std::string_view rest = delivered.bytes;
+    while (const std::size_t bytes = message_bytes(rest)) {
+      if (is_bad(rest.substr(0, bytes))) return "the server has a complete bad request";
+      rest.remove_prefix(bytes);
+    }
+  }
+  for (const Delivered& delivered : client_.delivered) {
+    for (const Inspected& inspected : appliance_.inspected) {
+      if (inspected.client_isn == delivered.client_isn &&
+          inspected.server_isn == delivered.server_isn &&
+          !std::string_view(inspected.down).starts_with(delivered.bytes)) {
+        return "the client has bytes that were not seen";
+      }
+    }
+  }
+  return "";
+}
+
+std::string World::judge(const Plan& plan) {
+  std::string problem = check_delivered();
+  if (problem.empty()) problem = wire_problem_;
+  if (!problem.empty() || !plan.honest) return problem;
+  if (server_.delivered.empty() || server_.delivered.back().bytes != requests_) {
+    return "honest requests did not all arrive";
+  }
+  if (client_.delivered.empty() || client_.delivered.back().bytes != responses_) {
+    return "honest responses did not all arrive";
+  }
+  return "";
+}
+
+}  // namespace sluice::sim
