@@ -128,6 +128,7 @@ void Endpoint::work(Nanos now) {
     } else {
       Tcp syn = segment_at(-1, "", now);
       syn.flags = kSyn | kAck;
+      syn.window = static_cast<std::uint16_t>(offered_);
       syn.window_scale = own_scale_ != 0 ? options_.window_scale : -1;
       emit(syn);
       arm(now);

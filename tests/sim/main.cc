@@ -3,7 +3,7 @@
 
 // The simulator. Runs seeds, prints the oddities that occurred, shrinks what fails.
 //   stream_sim [--seeds N] [--first N] [--case FILE]... [--seed N [--without NAME,...] [--trace]]
-//              [--oddities-min N]
+//              [--oddities-min N] [--failures-max N]
 
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +20,7 @@ namespace sluice::sim {
 namespace {
 
 struct Options {
-  std::uint64_t seeds = 100000, first = 1, oddities_min = 0;
+  std::uint64_t seeds = 100000, first = 1, oddities_min = 0, failures_max = 10;
   bool trace = false, one = false;
   std::string without;
   std::vector<std::string> cases;
@@ -115,7 +115,7 @@ int run(const Options& options) {
   }
   bool good = run_cases(world, options.cases);
   std::uint64_t failures = 0;
-  for (std::uint64_t i = 0; i < options.seeds && failures < 10; ++i) {
+  for (std::uint64_t i = 0; i < options.seeds && failures < options.failures_max; ++i) {
     const Plan plan = draw_plan(options.first + i);
     const std::string problem = world.run(plan);
     if (problem.empty()) continue;
@@ -137,22 +137,26 @@ int main(int argc, char** argv) {
   sluice::sim::Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    const auto value = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    if (argument == "--seeds")
-      options.seeds = std::strtoull(value(), nullptr, 10);
-    else if (argument == "--first")
-      options.first = std::strtoull(value(), nullptr, 10);
-    else if (argument == "--oddities-min")
-      options.oddities_min = std::strtoull(value(), nullptr, 10);
-    else if (argument == "--case")
-      options.cases.emplace_back(value());
-    else if (argument == "--without")
-      options.without = value();
-    else if (argument == "--trace")
+    const auto text = [&] { return i + 1 < argc ? argv[++i] : ""; };
+    const auto number = [&] { return std::strtoull(text(), nullptr, 10); };
+    if (argument == "--seeds") {
+      options.seeds = number();
+    } else if (argument == "--first") {
+      options.first = number();
+    } else if (argument == "--oddities-min") {
+      options.oddities_min = number();
+    } else if (argument == "--failures-max") {
+      options.failures_max = number();
+    } else if (argument == "--case") {
+      options.cases.emplace_back(text());
+    } else if (argument == "--without") {
+      options.without = text();
+    } else if (argument == "--trace") {
       options.trace = true;
-    else if (argument == "--seed")
-      options.one = true, options.first = std::strtoull(value(), nullptr, 10);
-    else {
+    } else if (argument == "--seed") {
+      options.one = true;
+      options.first = number();
+    } else {
       std::fprintf(stderr, "unknown argument %s\n", argument.c_str());
       return 2;
     }

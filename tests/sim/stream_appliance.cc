@@ -53,6 +53,7 @@ struct Flow {
   bool block_next = false;
   std::int64_t allow = 0;
   bool more_work = false;
+  bool ended[2] = {false, false};
 };
 
 class StreamAppliance final : public Appliance {
@@ -143,6 +144,7 @@ class StreamAppliance final : public Appliance {
     progress.consumed = static_cast<std::uint32_t>(chunk.size());
     const std::int64_t end = offset + static_cast<std::int64_t>(chunk.size());
     if (static_cast<std::int64_t>(text.size()) != offset) text += "<hole>";
+    if (current_->ended[direction == Direction::kToServer ? 0 : 1]) text += "<behind the end>";
     text += base::as_text(chunk);
     progress.allowed = end;
     if (direction == Direction::kToClient) return progress;
@@ -177,7 +179,8 @@ class StreamAppliance final : public Appliance {
       }
     }
   }
-  stream::Progress on_end(Direction, std::int64_t offset) {
+  stream::Progress on_end(Direction direction, std::int64_t offset) {
+    current_->ended[direction == Direction::kToServer ? 0 : 1] = true;
     stream::Progress progress;
     progress.allowed = current_->late ? 0 : offset;
     return progress;

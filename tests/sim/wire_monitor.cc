@@ -74,7 +74,7 @@ void WireMonitor::to_client(const Tcp& segment) {
     }
     return;
   }
-  if (phase_ != Phase::kOpen || segment.has(kRst)) return;
+  if (phase_ == Phase::kFirst || phase_ == Phase::kLost || segment.has(kRst)) return;
   const auto length = static_cast<std::uint32_t>(segment.payload.size());
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   if (distance(server_next_, end) > 0) server_next_ = end;
