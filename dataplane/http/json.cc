@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "dataplane/abi/strict.h"
 #include "dataplane/http/characters.h"
@@ -79,13 +80,13 @@ JsonDecoder::JsonDecoder(base::Arena& arena, const JsonLimits& limits)
 JsonDecoder::Token JsonDecoder::fail(JsonError error) {
   if (error_ == JsonError::kNone) error_ = error;
   state_ = State::kFailed;
-  return {Token::kError, {}};
+  return Token::kError;
 }
 
 JsonDecoder::Token JsonDecoder::next(base::Bytes& chunk) {
   if (state_ == State::kEndDue) return end_value();
-  Token token;
-  while (!chunk.empty() && token.kind == Token::kNeedMore) {
+  Token token = Token::kNeedMore;
+  while (!chunk.empty() && token == Token::kNeedMore) {
     begun_ = true;
     switch (state_) {
       case State::kString:
@@ -98,7 +99,7 @@ JsonDecoder::Token JsonDecoder::next(base::Bytes& chunk) {
         token = in_literal(chunk);
         break;
       case State::kFailed:
-        return {Token::kError, {}};
+        return Token::kError;
       case State::kEndDue:
         return end_value();
       case State::kValue:
@@ -107,70 +108,109 @@ JsonDecoder::Token JsonDecoder::next(base::Bytes& chunk) {
       case State::kKey:
       case State::kColon:
       case State::kAfterValue:
-      case State::kDone:
-        if (is_space(chunk[0])) {
-          chunk = chunk.subspan(1);
-        } else {
-          token = structure(chunk);
-        }
+      case State::kDone: {
+        const std::uint8_t* at = chunk.data();
+        const std::uint8_t* const end = at + chunk.size();
+        token = structure(at, end);
+        chunk = {at, end};
         break;
+      }
     }
   }
   return token;
 }
 
-/// One byte outside of scalars, white space excepted.
-JsonDecoder::Token JsonDecoder::structure(base::Bytes& chunk) {
-  const std::uint8_t byte = chunk[0];
-  if (state_ == State::kDone) return fail(JsonError::kTrailing);
-  if (state_ == State::kValue || state_ == State::kFirstElement) {
-    if (byte == ']' && state_ == State::kFirstElement) {
-      chunk = chunk.subspan(1);
-      return close(true);
+/// What lies outside of scalars, with keys and scalars that end in the chunk, until a scalar is
+/// complete or one of the states that go byte by byte begins.
+JsonDecoder::Token JsonDecoder::structure(const std::uint8_t*& at, const std::uint8_t* end) {
+  for (;;) {
+    while (at != end && is_space(*at)) ++at;
+    if (at == end) return Token::kNeedMore;
+    const std::uint8_t byte = *at;
+    switch (state_) {
+      case State::kFirstKey:
+      case State::kKey:
+        ++at;
+        if (byte == '}' && state_ == State::kFirstKey) {
+          if (!close(false)) return Token::kError;
+          break;
+        }
+        if (byte != '"') return fail(JsonError::kSyntax);
+        if (!begin_key()) return fail(error_);
+        if (const Token token = whole_key(at, end); token == Token::kError) {
+          return token;
+        }
+        if (state_ == State::kString) return Token::kNeedMore;
+        break;
+      case State::kColon:
+        if (byte != ':') return fail(JsonError::kSyntax);
+        ++at;
+        state_ = State::kValue;
+        break;
+      case State::kAfterValue:
+        ++at;
+        if (byte == ',') {
+          state_ = levels_.back().is_array ? State::kValue : State::kKey;
+        } else if (byte != ']' && byte != '}') {
+          return fail(JsonError::kSyntax);
+        } else if (!close(byte == ']')) {
+          return Token::kError;
+        }
+        break;
+      case State::kFirstElement:
+        if (byte == ']') {
+          ++at;
+          if (!close(true)) return Token::kError;
+          break;
+        }
+        [[fallthrough]];
+      case State::kValue: {
+        const Token token = begin_value(at, end);
+        if (token != Token::kNeedMore) return token;
+        break;
+      }
+      case State::kDone:
+        return fail(JsonError::kTrailing);
+      case State::kString:
+      case State::kNumber:
+      case State::kLiteral:
+      case State::kEndDue:
+      case State::kFailed:
+        return Token::kNeedMore;
     }
-    return begin_value(chunk);
   }
-  chunk = chunk.subspan(1);
-  if (state_ == State::kFirstKey && byte == '}') return close(false);
-  if (state_ == State::kFirstKey || state_ == State::kKey) {
-    if (byte != '"') return fail(JsonError::kSyntax);
-    if (!begin_key()) return fail(error_);
-    return {};
-  }
-  if (state_ == State::kColon) {
-    if (byte != ':') return fail(JsonError::kSyntax);
-    state_ = State::kValue;
-    return {};
-  }
-  if (byte == ',') {
-    state_ = levels_.back().is_array ? State::kValue : State::kKey;
-    return {};
-  }
-  if (byte == ']' || byte == '}') return close(byte == ']');
-  return fail(JsonError::kSyntax);
 }
 
-JsonDecoder::Token JsonDecoder::begin_value(base::Bytes& chunk) {
+JsonDecoder::Token JsonDecoder::begin_value(const std::uint8_t*& at, const std::uint8_t* end) {
   if (!levels_.empty() && levels_.back().is_array && !name_element()) return fail(error_);
-  const std::uint8_t byte = chunk[0];
-  if (byte == '{' || byte == '[') {
-    chunk = chunk.subspan(1);
-    return open(byte == '[');
-  }
+  const std::uint8_t byte = *at;
   if (byte == '"') {
-    chunk = chunk.subspan(1);
+    ++at;
     in_key_ = false;
+    const std::size_t run = plain_run({at, end});
+    if (at + run != end && at[run] == '"') return whole_value(at, run, run + 1);
     return begin_scalar(State::kString);
   }
+  if (byte == '{' || byte == '[') {
+    ++at;
+    return open(byte == '[');
+  }
   if (byte == '-' || is_class(byte, kClassDigit)) {
-    chunk = chunk.subspan(1);
+    const std::size_t run = integer_run({at, end});
+    if (run != 0) return whole_value(at, run, run);
+    ++at;
     number_ = byte == '-' ? Number::kMinus : byte == '0' ? Number::kZero : Number::kInteger;
     small_[0] = byte;
     number_bytes_ = 0;  // the first byte is given with the rest of the number
     return begin_scalar(State::kNumber);
   }
+  const base::Bytes rest(at, end);
   for (std::uint8_t i = 0; i < kLiterals.size(); ++i) {
     if (byte != static_cast<std::uint8_t>(kLiterals[i][0])) continue;
+    const std::size_t size = kLiterals[i].size();
+    if (rest.size() >= size && std::memcmp(at, kLiterals[i].data(), size) == 0) {
+      return whole_value(at, i == kNullLiteral ? 0 : size, size);
+    }
     literal_ = i;
     literal_at_ = 0;
     return begin_scalar(State::kLiteral);
@@ -178,14 +218,33 @@ JsonDecoder::Token JsonDecoder::begin_value(base::Bytes& chunk) {
   return fail(JsonError::kSyntax);
 }
 
+/// The scalar lies in the chunk as it is to be given: the first `size` bytes, `used` with its end.
+JsonDecoder::Token JsonDecoder::whole_value(const std::uint8_t*& at, std::size_t size,
+                                            std::size_t used) {
+  const base::Bytes value(at, size);
+  at += used;
+  state_ = levels_.empty() ? State::kDone : State::kAfterValue;
+  return with(Token::kWhole, value);
+}
+
+/// A key that ends in the chunk and is all plain needs no state; any other goes byte by byte.
+JsonDecoder::Token JsonDecoder::whole_key(const std::uint8_t*& at, const std::uint8_t* end) {
+  const std::size_t run = plain_run({at, end});
+  if (at + run == end || at[run] != '"') return Token::kNeedMore;
+  const Token token = string_piece({at, run});
+  if (token == Token::kError) return token;
+  at += run + 1;
+  return end_key();
+}
+
 JsonDecoder::Token JsonDecoder::begin_scalar(State state) {
   state_ = state;
-  return {Token::kName, base::as_bytes(path_.text())};
+  return with(Token::kName, base::as_bytes(path_.text()));
 }
 
 JsonDecoder::Token JsonDecoder::end_value() {
   state_ = levels_.empty() ? State::kDone : State::kAfterValue;
-  return {Token::kEnd, {}};
+  return Token::kEnd;
 }
 
 JsonDecoder::Token JsonDecoder::open(bool is_array) {
@@ -198,14 +257,17 @@ JsonDecoder::Token JsonDecoder::open(bool is_array) {
   if (!levels_.push(level)) return fail(JsonError::kMemory);
   depth_seen_ = std::max(depth_seen_, static_cast<std::uint32_t>(levels_.size()));
   state_ = is_array ? State::kFirstElement : State::kFirstKey;
-  return {};
+  return Token::kNeedMore;
 }
 
-JsonDecoder::Token JsonDecoder::close(bool is_array) {
-  if (levels_.empty() || levels_.back().is_array != is_array) return fail(JsonError::kSyntax);
+bool JsonDecoder::close(bool is_array) {
+  if (levels_.empty() || levels_.back().is_array != is_array) {
+    (void)fail(JsonError::kSyntax);
+    return false;
+  }
   levels_.pop();
   state_ = levels_.empty() ? State::kDone : State::kAfterValue;
-  return {};
+  return true;
 }
 
 bool JsonDecoder::count_member() {
@@ -253,15 +315,15 @@ JsonDecoder::Token JsonDecoder::end_key() {
     if (!path_.append(name.data(), name.size())) return fail(JsonError::kMemory);
   }
   state_ = State::kColon;
-  return {};
+  return Token::kNeedMore;
 }
 
 /// A piece of the current string: of a value for the sink, of a key for the path.
 JsonDecoder::Token JsonDecoder::string_piece(base::Bytes bytes) {
-  if (!in_key_) return {Token::kValue, bytes};
+  if (!in_key_) return with(Token::kValue, bytes);
   if (path_.size() + bytes.size() > abi::kJsonNameBytesMax) return fail(JsonError::kKeys);
   if (!path_.append(bytes.data(), bytes.size())) return fail(JsonError::kMemory);
-  return {};
+  return Token::kNeedMore;
 }
 
 JsonDecoder::Token JsonDecoder::in_string(base::Bytes& chunk) {
@@ -287,13 +349,13 @@ JsonDecoder::Token JsonDecoder::in_string(base::Bytes& chunk) {
     chunk = chunk.subspan(size);
     return string_piece(run);
   }
-  if (state_ == State::kFailed) return {Token::kError, {}};
+  if (state_ == State::kFailed) return Token::kError;
   const std::uint8_t byte = chunk[0];
   if (byte < 0x20) return fail(JsonError::kSyntax);
   chunk = chunk.subspan(1);
   if (byte == '"') return end_string();
   escape_ = 1;
-  return {};
+  return Token::kNeedMore;
 }
 
 JsonDecoder::Token JsonDecoder::end_string() {
@@ -306,7 +368,7 @@ JsonDecoder::Token JsonDecoder::in_escape(std::uint8_t byte) {
     if (byte == 'u') {
       escape_ = 2;
       unit_ = 0;
-      return {};
+      return Token::kNeedMore;
     }
     small_[6] = static_cast<std::uint8_t>(unescaped(byte));
     if (small_[6] == 0) return fail(JsonError::kSyntax);
@@ -320,7 +382,7 @@ JsonDecoder::Token JsonDecoder::in_escape(std::uint8_t byte) {
   const int digit = hex_value(byte);
   if (digit < 0) return fail(JsonError::kSyntax);
   unit_ = static_cast<std::uint16_t>(unit_ << 4 | digit);
-  if (++escape_ < 6) return {};
+  if (++escape_ < 6) return Token::kNeedMore;
   escape_ = 0;
   return code_unit(unit_);
 }
@@ -342,7 +404,7 @@ JsonDecoder::Token JsonDecoder::code_unit(std::uint16_t unit) {
     const std::uint32_t pair = (std::uint32_t{before} - 0xd800) << 10 | (unit - 0xdc00u);
     return string_piece({small_.data(), put_code_point(0x10000 + pair, 0)});
   }
-  if (high && before == 0) return {};
+  if (high && before == 0) return Token::kNeedMore;
   if (!high && !low && before == 0) {
     return string_piece({small_.data(), put_code_point(unit, 0)});
   }
@@ -376,65 +438,6 @@ std::size_t JsonDecoder::put_code_point(std::uint32_t code_point, std::size_t at
   return at;
 }
 
-bool JsonDecoder::number_may_end() const {
-  return number_ == Number::kZero || number_ == Number::kInteger || number_ == Number::kFraction ||
-         number_ == Number::kExponent;
-}
-
-/// False: the byte does not continue the number.
-bool JsonDecoder::step_number(std::uint8_t byte) {
-  const bool digit = is_class(byte, kClassDigit);
-  const bool e = byte == 'e' || byte == 'E';
-  switch (number_) {
-    case Number::kMinus:
-      if (!digit) return false;
-      number_ = byte == '0' ? Number::kZero : Number::kInteger;
-      return true;
-    case Number::kZero:
-    case Number::kInteger:
-      if (digit) return number_ == Number::kInteger;
-      if (byte != '.' && !e) return false;
-      number_ = byte == '.' ? Number::kDot : Number::kE;
-      return true;
-    case Number::kDot:
-    case Number::kFraction:
-      if (e && number_ == Number::kFraction) {
-        number_ = Number::kE;
-        return true;
-      }
-      if (digit) number_ = Number::kFraction;
-      return digit;
-    case Number::kE:
-      if (byte == '+' || byte == '-') {
-        number_ = Number::kSign;
-        return true;
-      }
-      [[fallthrough]];
-    case Number::kSign:
-    case Number::kExponent:
-      if (digit) number_ = Number::kExponent;
-      return digit;
-  }
-  return false;
-}
-
-JsonDecoder::Token JsonDecoder::in_number(base::Bytes& chunk) {
-  if (number_bytes_ == 0) {
-    number_bytes_ = 1;
-    return {Token::kValue, {small_.data(), 1}};
-  }
-  std::size_t size = 0;
-  while (size < chunk.size() && step_number(chunk[size])) ++size;
-  if (size > 0) {
-    number_bytes_ += static_cast<std::uint32_t>(size);
-    long_number_ |= number_bytes_ > abi::kJsonStrictNumberBytes;
-    const base::Bytes run = chunk.first(size);
-    chunk = chunk.subspan(size);
-    return {Token::kValue, run};
-  }
-  return number_may_end() ? end_value() : fail(JsonError::kSyntax);
-}
-
 JsonDecoder::Token JsonDecoder::in_literal(base::Bytes& chunk) {
   const std::string_view literal = kLiterals[literal_];
   while (!chunk.empty() && literal_at_ < literal.size()) {
@@ -444,20 +447,20 @@ JsonDecoder::Token JsonDecoder::in_literal(base::Bytes& chunk) {
     ++literal_at_;
     chunk = chunk.subspan(1);
   }
-  if (literal_at_ < literal.size()) return {};
+  if (literal_at_ < literal.size()) return Token::kNeedMore;
   if (literal_ == kNullLiteral) return end_value();
   state_ = State::kEndDue;
-  return {Token::kValue, base::as_bytes(literal)};
+  return with(Token::kValue, base::as_bytes(literal));
 }
 
 JsonDecoder::Token JsonDecoder::next_at_end() {
-  if (state_ == State::kFailed) return {Token::kError, {}};
+  if (state_ == State::kFailed) return Token::kError;
   if (state_ == State::kNumber && levels_.empty()) {  // only the end ends a bare number
     base::Bytes nothing;
     return in_number(nothing);
   }
   if (state_ == State::kEndDue) return end_value();
-  if (state_ == State::kDone || !begun_) return {};
+  if (state_ == State::kDone || !begun_) return Token::kNeedMore;
   return fail(JsonError::kTruncated);
 }
 

@@ -52,8 +52,8 @@ class JsonDecoder {
   /// each.
   template <typename Sink>
   bool feed(base::Bytes chunk, Sink& sink) {
-    for (Token token = next(chunk); token.kind != Token::kNeedMore; token = next(chunk)) {
-      if (token.kind == Token::kError) return false;
+    for (Token token = next(chunk); token != Token::kNeedMore; token = next(chunk)) {
+      if (token == Token::kError) return false;
       give(token, sink);
     }
     return true;
@@ -61,8 +61,8 @@ class JsonDecoder {
   /// The body has ended. An empty body is no error. False after an error.
   template <typename Sink>
   bool finish(Sink& sink) {
-    for (Token token = next_at_end(); token.kind != Token::kNeedMore; token = next_at_end()) {
-      if (token.kind == Token::kError) return false;
+    for (Token token = next_at_end(); token != Token::kNeedMore; token = next_at_end()) {
+      if (token == Token::kError) return false;
       give(token, sink);
     }
     return true;
@@ -78,10 +78,8 @@ class JsonDecoder {
   [[nodiscard]] std::string_view error_text() const;
 
  private:
-  struct Token {
-    enum Kind : std::uint8_t { kNeedMore, kName, kValue, kEnd, kError } kind = kNeedMore;
-    base::Bytes bytes;
-  };
+  /// What was read; its bytes are in `piece_`. kWhole: name, value and end of a scalar at once.
+  enum class Token : std::uint8_t { kNeedMore, kName, kValue, kEnd, kWhole, kError };
   enum class State : std::uint8_t {
     kValue,         ///< a value is due
     kFirstElement,  ///< a value or ]
@@ -113,17 +111,29 @@ class JsonDecoder {
   };
 
   template <typename Sink>
-  static void give(const Token& token, Sink& sink) {
-    if (token.kind == Token::kName) sink.name(token.bytes);
-    if (token.kind == Token::kValue) sink.value(token.bytes);
-    if (token.kind == Token::kEnd) sink.end();
+  void give(Token token, Sink& sink) {
+    if (token == Token::kWhole) {
+      sink.name(base::as_bytes(path_.text()));
+      if (!piece_.empty()) sink.value(piece_);
+      sink.end();
+      return;
+    }
+    if (token == Token::kName) sink.name(piece_);
+    if (token == Token::kValue) sink.value(piece_);
+    if (token == Token::kEnd) sink.end();
+  }
+  Token with(Token token, base::Bytes piece) {
+    piece_ = piece;
+    return token;
   }
   Token next(base::Bytes& chunk);
   Token next_at_end();
   Token fail(JsonError error);
-  Token structure(base::Bytes& chunk);
-  Token begin_value(base::Bytes& chunk);
+  Token structure(const std::uint8_t*& at, const std::uint8_t* end);
+  Token begin_value(const std::uint8_t*& at, const std::uint8_t* end);
   Token begin_scalar(State state);
+  Token whole_value(const std::uint8_t*& at, std::size_t size, std::size_t used);
+  Token whole_key(const std::uint8_t*& at, const std::uint8_t* end);
   Token in_string(base::Bytes& chunk);
   Token in_escape(std::uint8_t byte);
   Token in_number(base::Bytes& chunk);
@@ -135,15 +145,19 @@ class JsonDecoder {
   std::size_t put_code_point(std::uint32_t code_point, std::size_t at);
   Token lone_surrogate();
   Token open(bool is_array);
-  Token close(bool is_array);
+  bool close(bool is_array);
   bool begin_key();
   Token end_key();
   bool name_element();
   bool count_member();
+  /// Bytes of an integer that surely ends in the chunk and is short enough for every switch; 0:
+  /// something else.
+  static std::size_t integer_run(base::Bytes chunk);
   bool step_number(std::uint8_t byte);
   [[nodiscard]] bool number_may_end() const;
 
   base::Arena* arena_;
+  base::Bytes piece_;  ///< of the token last returned; borrowed for the call
   JsonLimits limits_;
   ArenaBuffer path_;
   ArenaVector<Level> levels_;
