@@ -277,6 +277,7 @@ class Lowerer {
     if (set.kind != seclang::SetVariable::Kind::kAdd) return false;
     std::string key;
     for (const auto& piece : set.key.pieces) key += piece.is_variable ? "" : piece.literal;
+    if (lower_case(key) == "sluice_score") return true;
     if (!contains(lower_case(key), "anomaly_score")) return false;
     for (const auto& piece : set.value.pieces) {
       if (piece.is_variable && contains(lower_case(piece.key), "anomaly_score_pl")) return false;

@@ -15,6 +15,7 @@ struct Context {
   std::string config = "/etc/sluice/sluice.yaml";
   std::string socket;  ///< empty: of the instance
   bool json = false;
+  std::string signatures;  ///< folder of our own rules
 
   std::vector<std::string> files;
   std::string policy, service, type, since, mode, client, response, request_file, key, output,
@@ -43,6 +44,9 @@ int run_explain(const Context& context);
 int run_report(const Context& context);
 
 int run_config_test(const Context& context);
+int run_check(const Context& context);
+int run_replay(const Context& context);
+int run_rules_test(const Context& context);
 
 int run_bundle_build(const Context& context);
 int run_bundle_sign(const Context& context);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -14,6 +15,14 @@ namespace sluice::ctl {
 namespace {
 
 using Command = int (*)(const Context&);
+
+/// In a build tree the signatures of the sources, else the installed ones.
+std::string signatures_folder() {
+  std::error_code failed;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", failed).string();
+  return self.starts_with(SLUICE_BUILD_ROOT "/") ? SLUICE_SIGNATURES_SOURCE
+                                                 : SLUICE_SIGNATURES_INSTALLED;
+}
 
 /// Declares the commands that ask the daemon.
 void declare_online(CLI::App& app, Context& context, Command& chosen) {
@@ -101,11 +110,47 @@ void declare_offline(CLI::App& app, Context& context, Command& chosen) {
   test->fallthrough();
   test->add_option("FILES", context.files, "policies; default: the configured one");
   test->callback([&chosen] { chosen = run_config_test; });
+
+  const auto engine_options = [&context](CLI::App* sub) {
+    sub->fallthrough();
+    sub->add_option("--policy", context.policy, "policy.yaml, with its services and rules");
+    return sub;
+  };
+  const auto rules_option = [&context](CLI::App* sub) {
+    // One file for each --rules, so that a file may follow it.
+    sub->add_option("--rules", context.rules, "a rule file; may be repeated")
+        ->allow_extra_args(false);
+  };
+  CLI::App* check =
+      engine_options(app.add_subcommand("check", "raw HTTP/1 through the engine, offline"));
+  rules_option(check);
+  check->add_option("--client", context.client, "address that the request comes from");
+  check->add_option("--response", context.response, "raw response, for phases 3 and 4");
+  check->add_flag("--batch", context.batch,
+                  "NDJSON {\"id\",\"request_b64\",\"response_b64\"?,\"client\"?} in and out");
+  check->add_option("FILE", context.files, "- for standard input")->expected(0, 1);
+  check->callback([&chosen] { chosen = run_check; });
+  CLI::App* replay =
+      engine_options(app.add_subcommand("replay", "a pcap or pcapng through the engine, offline"));
+  rules_option(replay);
+  replay->add_option("CAPTURE", context.files)->required()->expected(1);
+  replay->callback([&chosen] { chosen = run_replay; });
+
+  CLI::App* rules = app.add_subcommand("rules", "rule files, offline");
+  rules->require_subcommand(1)->fallthrough();
+  CLI::App* rules_test =
+      engine_options(rules->add_subcommand("test", "compile; which rules fire, and on what"));
+  rules_test->add_option("FILES", context.files, "rule files")->required();
+  rules_test->add_option("--request", context.request_file, "raw HTTP/1 request");
+  rules_test->add_option("--response", context.response, "raw response, for phases 3 and 4");
+  rules_test->add_option("--client", context.client, "address that the request comes from");
+  rules_test->callback([&chosen] { chosen = run_rules_test; });
 }
 
 int run(int argc, char** argv) {
   Context context;
   context.key = "/etc/sluice/keys";
+  context.signatures = signatures_folder();
   Command chosen = nullptr;
   CLI::App app("sluicectl: the command line of Sluice");
   app.set_version_flag("--version", SLUICE_VERSION " (" SLUICE_COMMIT ")");
@@ -128,7 +173,9 @@ int run(int argc, char** argv) {
     app.exit(wrong);
     return kUsage;
   }
-  if (context.socket.empty() && chosen != run_config_test) {
+  const bool offline = chosen == run_config_test || chosen == run_check || chosen == run_replay ||
+                       chosen == run_rules_test;
+  if (context.socket.empty() && !offline) {
     const auto settings = api::load_settings(context.config, context.instance);
     if (!settings.ok()) return complain(context, kInvalid, settings.error().message);
     context.socket = settings.value().paths.socket();

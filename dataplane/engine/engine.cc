@@ -463,6 +463,12 @@ std::size_t Engine::poll(base::Nanos now, base::Nanos wall) {
   return handled;
 }
 
+void Engine::close_all(base::Nanos now, base::Nanos wall) {
+  state_->context.now = now;
+  state_->context.wall = wall;
+  state_->flows->close_all();
+}
+
 base::Nanos Engine::next_timer(base::Nanos now) const {
   const base::Nanos next = std::min(state_->flows->next_timer(), now + base::kNanosPerSecond);
   return state_->fragments->datagrams() == 0 ? next

@@ -125,6 +125,9 @@ class Engine {
   /// Timers, waiting replies, work left over from large gaps: at most abi::kTimersPerPoll. Returns
   /// how many were handled.
   std::size_t poll(base::Nanos now, base::Nanos wall);
+  /// Ends every connection, with the records of what was under way: for those who run the engine
+  /// offline and are done. O(flows_max).
+  void close_all(base::Nanos now, base::Nanos wall);
   /// When poll() has something to do next, for sleeping workers; now + 1 s at most.
   [[nodiscard]] base::Nanos next_timer(base::Nanos now) const;
 

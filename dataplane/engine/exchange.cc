@@ -237,7 +237,13 @@ void Exchange::lose(WorkerContext& context, Judge& judge) {
   }
 }
 
-Progress Exchange::on_client_end(std::int64_t offset) {
+Progress Exchange::on_client_end(WorkerContext& context, const ConnectionInfo& connection,
+                                 std::int64_t offset) {
+  // Servers hand on what they have of a body that ends here: it is judged as it is.
+  if (state_ == ExchangeState::kHttp && request_ != nullptr && request_->request_head_done &&
+      Judge(context, connection).request_cut(*request_)) {
+    block(*request_);
+  }
   if (state_ == ExchangeState::kBlocked) return {0, client_allowed_, 0, true};
   return {0, state_ == ExchangeState::kOpaque ? kAllOffsets : offset, 0, false};
 }

@@ -43,7 +43,8 @@ class Exchange {
                                    std::int64_t offset, base::Bytes chunk);
   stream::Progress on_server_bytes(WorkerContext& context, const ConnectionInfo& connection,
                                    std::int64_t offset, base::Bytes chunk);
-  stream::Progress on_client_end(std::int64_t offset);
+  stream::Progress on_client_end(WorkerContext& context, const ConnectionInfo& connection,
+                                 std::int64_t offset);
   stream::Progress on_server_end(WorkerContext& context, const ConnectionInfo& connection,
                                  std::int64_t offset);
   /// Monitor: bytes passed unseen, so message borders are lost.

@@ -58,7 +58,7 @@ stream::Progress ConnectionSink::on_end(Direction direction, std::int64_t offset
   Exchange* exchange = connection_.exchange;
   if (connection_.opaque || exchange == nullptr) return {0, stream::kAllOffsets, 0, false};
   return direction == Direction::kToServer
-             ? exchange->on_client_end(offset)
+             ? exchange->on_client_end(flows_.context_, info_, offset)
              : exchange->on_server_end(flows_.context_, info_, offset);
 }
 
@@ -353,6 +353,12 @@ void Flows::forget(Connection& connection) {
   memory_.table.erase(connection);
   context_.counters.count(CounterId::kFlowsClosed);
   ++changes_;
+}
+
+void Flows::close_all() {
+  for (std::uint32_t index = 0; index < memory_.table.flows_max(); ++index) {
+    if (Connection* connection = memory_.table.at(index)) forget(*connection);
+  }
 }
 
 void Flows::list_work(Connection& connection) {

@@ -51,6 +51,8 @@ class Flows {
   [[nodiscard]] base::Nanos next_timer() const;
   /// Connections known until now are forgotten when they are met: frames have passed unseen.
   void forget_all() { ++epoch_; }
+  /// Forgets every connection now.
+  void close_all();
   void publish_gauges();
 
  private:

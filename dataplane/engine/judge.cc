@@ -186,6 +186,10 @@ bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
 bool Judge::request_end(Transaction& transaction) {
   transaction.request_done = true;
   transaction.request_ended = context_.now;
+  return request_cut(transaction);
+}
+
+bool Judge::request_cut(Transaction& transaction) {
   if (transaction.rules_ended) return false;
   transaction.rules_ended = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {

@@ -27,6 +27,8 @@ class Judge {
   bool request_body(Transaction& transaction, base::Bytes bytes);
   /// Phase 2.
   bool request_end(Transaction& transaction);
+  /// The client has ended in the middle of the body: phase 2 over what there is of it.
+  bool request_cut(Transaction& transaction);
   /// The head is in transaction.response: phase 3.
   bool response_head(Transaction& transaction);
   bool response_body(Transaction& transaction, base::Bytes bytes);

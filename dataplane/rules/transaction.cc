@@ -239,7 +239,7 @@ std::int32_t score_of(const TransactionState& state, std::span<const std::string
 
 std::int32_t Transaction::score_inbound() const {
   if (state_ == nullptr) return 0;
-  constexpr std::string_view kTotals[] = {"anomaly_score", "inbound_anomaly_score",
+  constexpr std::string_view kTotals[] = {"sluice_score", "anomaly_score", "inbound_anomaly_score",
                                           "blocking_inbound_anomaly_score"};
   return std::max(score_of(*state_, kTotals, "anomaly_score_pl"),
                   score_of(*state_, kTotals, "inbound_anomaly_score_pl"));

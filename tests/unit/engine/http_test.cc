@@ -46,6 +46,22 @@ TEST(Http, AmbiguityIsRefusedByName) {
   EXPECT_EQ(refused("GET / HTTP/1.1\nHost: a\n\n"), Reason::kHttpBareLf);
 }
 
+TEST(Http, ABodyThatTheClientCutsIsJudgedBeforeItsEnd) {
+  for (const bool bad : {true, false}) {
+    EngineRig rig;
+    Dialog dialog(rig);
+    dialog.handshake();
+    const std::string body = bad ? "a=attack" : "a=flower";
+    dialog.client(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\n" +
+        body);
+    EXPECT_EQ(dialog.client("", net::kFin | net::kAck).fate, bad ? Fate::kDrop : Fate::kForward);
+    EXPECT_EQ(rig.records(abi::RecordType::kAlert).size(), bad ? 1U : 0U);
+    EXPECT_EQ(dialog.server_reset(), bad);
+  }
+}
+
 TEST(Http, ARefusedHeadIsStillJudgedForTheRecord) {
   EngineRig rig;
   Dialog dialog(rig);
