@@ -24,15 +24,13 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
       lower(folded.rules, folded.dropped, folded.initial, strings, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;
   if (options.scan) {
-    plan_scans(folded.rules, checks, strings, maker, diagnostics, *program, report);
+    plan_scans(checks, strings, maker, *program, report);
   }
   make_phrase_databases(strings, maker, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;
   report.databases = program->databases.size();
   report.databases_cached = maker.cached();
-  for (const Program::Database& database : program->databases) {
-    report.database_bytes += database.serialised.size();
-  }
+  for (const std::string& database : program->databases) report.database_bytes += database.size();
   report.elapsed_ms = (base::monotonic_now() - start) / base::kNanosPerMilli;
   return program;
 }

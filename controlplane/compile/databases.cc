@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -69,7 +70,8 @@ std::string DatabaseMaker::cache_path(const std::string& content) const {
   return cache_folder_ + "/" + content_digest(content) + ".hsdb";
 }
 
-base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& expressions) {
+base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& expressions,
+                                              int& bad) {
   std::string content = platform_name();
   for (const Expression& each : expressions) {
     content += '\0' + std::to_string(each.id) + '/' + std::to_string(each.flags) +
@@ -81,6 +83,10 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
     if (std::string known = read_whole(path); is_whole(known)) {
       ++cached_;
       return known;
+    }
+    if (std::string known = read_whole(path + ".bad"); !known.empty()) {
+      bad = std::atoi(known.c_str());
+      return base::Error{"Hyperscan: " + known.substr(std::min(known.size(), known.find(' ') + 1))};
     }
   }
   std::vector<const char*> patterns;
@@ -104,7 +110,10 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
                                   nullptr, &database, &error);
   if (result != HS_SUCCESS) {
     std::string message = error != nullptr ? error->message : "out of memory";
+    bad = error != nullptr ? error->expression : -1;
     hs_free_compile_error(error);
+    // Remembered as well: finding out takes as long as a success.
+    if (!path.empty()) write_whole(path + ".bad", std::to_string(bad) + " " + message);
     return base::Error{"Hyperscan: " + message};
   }
   char* bytes = nullptr;
@@ -119,33 +128,13 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
   return text;
 }
 
-DatabaseMaker::Support DatabaseMaker::try_pattern(const std::string& pattern, unsigned flags) {
-  const std::string content = platform_name() + "?" + std::to_string(flags) + ":" + pattern;
-  const std::string path = cache_folder_.empty()
-                               ? std::string()
-                               : cache_folder_ + "/" + content_digest(content) + ".try";
-  if (!path.empty()) {
-    const std::string known = read_whole(path);
-    if (known.size() == 1 && known[0] >= '0' && known[0] <= '2') {
-      return static_cast<Support>(known[0] - '0');
-    }
-  }
-  const auto compiles = [&](unsigned with) {
-    hs_database_t* database = nullptr;
-    hs_compile_error_t* error = nullptr;
-    const bool good =
-        hs_compile(pattern.c_str(), with, HS_MODE_BLOCK, nullptr, &database, &error) == HS_SUCCESS;
-    hs_free_compile_error(error);
-    hs_free_database(database);
-    return good;
-  };
-  const Support support = compiles(flags)                       ? Support::kExact
-                          : compiles(flags | HS_FLAG_PREFILTER) ? Support::kPrefilter
-                                                                : Support::kNone;
-  if (!path.empty()) {
-    write_whole(path, std::string(1, static_cast<char>('0' + static_cast<int>(support))));
-  }
-  return support;
+bool DatabaseMaker::reads(const std::string& pattern, unsigned flags) {
+  hs_expr_info_t* info = nullptr;
+  hs_compile_error_t* error = nullptr;
+  const bool good = hs_expression_info(pattern.c_str(), flags, &info, &error) == HS_SUCCESS;
+  hs_free_compile_error(error);
+  std::free(info);
+  return good;
 }
 
 }  // namespace sluice::compile

@@ -25,13 +25,12 @@ class DatabaseMaker {
  public:
   explicit DatabaseMaker(std::string cache_folder) : cache_folder_(std::move(cache_folder)) {}
 
-  /// A serialised block-mode database for this machine. Error: Hyperscan's message.
-  base::Result<std::string> make(const std::vector<Expression>& expressions);
+  /// A serialised block-mode database for this machine. Error: Hyperscan's message, and in `bad`
+  /// the expression it is about; -1 if it is about all of them together.
+  base::Result<std::string> make(const std::vector<Expression>& expressions, int& bad);
 
-  /// How Hyperscan can help with one pattern.
-  enum class Support : std::uint8_t { kExact, kPrefilter, kNone };
-  /// By trying, remembered in the cache folder too.
-  Support try_pattern(const std::string& pattern, unsigned flags);
+  /// True if Hyperscan can read the pattern. One that it can read may still be too large.
+  static bool reads(const std::string& pattern, unsigned flags);
 
   [[nodiscard]] std::size_t made() const { return made_; }
   [[nodiscard]] std::size_t cached() const { return cached_; }

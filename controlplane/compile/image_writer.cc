@@ -61,6 +61,7 @@ void append_arrays(Image& image, const Program& program,
   header.sets = append_array(image, program.sets);
   header.set_patterns = append_array(image, program.set_patterns);
   header.set_nodes = append_array(image, program.set_nodes);
+  header.set_masks = append_array(image, program.set_masks);
   header.zones = append_array(image, program.zones);
   header.databases = append_array(image, databases);
   header.check_rules = append_array(image, program.check_rules);
@@ -85,11 +86,10 @@ void end_section(const Image& image, abi::ImageHeader& header) {
 void append_program(Image& image, const Program& program, abi::ImageHeader& header) {
   begin_section(image, header, abi::SectionType::kScans);
   std::vector<abi::ScanDatabase> databases;
-  for (const Program::Database& database : program.databases) {
+  for (const std::string& database : program.databases) {
     align(image);
-    databases.push_back({image.size(), database.serialised.size(), database.alphabet,
-                         database.first_id, database.id_count});
-    append(image, database.serialised.data(), database.serialised.size());
+    databases.push_back({image.size(), database.size()});
+    append(image, database.data(), database.size());
   }
   end_section(image, header);
   begin_section(image, header, abi::SectionType::kRules);

@@ -10,7 +10,9 @@
 #include <set>
 #include <tuple>
 
+#include "controlplane/compile/clusters.h"
 #include "controlplane/compile/gates.h"
+#include "controlplane/compile/scanned.h"
 #include "dataplane/rules/operator/phrases.h"
 #include "dataplane/rules/operator/regex.h"
 
@@ -19,157 +21,26 @@ namespace sluice::compile {
 namespace {
 
 using abi::OperatorId;
-using abi::TransformId;
 using abi::VariableId;
-
-/// Lists of values as ValueTable has them, by what a variable means; and whether names are meant.
-struct Lists {
-  std::vector<VariableId> of;
-  bool names = false;
-};
-
-Lists lists_of(VariableId variable) {
-  using enum VariableId;
-  switch (variable) {
-    case kArgs:
-      return {{kArgsGet, kArgsPost, VariableId::kArgs}, false};
-    case kArgsNames:
-      return {{kArgsGet, kArgsPost, VariableId::kArgs}, true};
-    case kArgsGetNames:
-      return {{kArgsGet}, true};
-    case kArgsPostNames:
-      return {{kArgsPost}, true};
-    case kRequestHeadersNames:
-      return {{kRequestHeaders}, true};
-    case kRequestCookiesNames:
-      return {{kRequestCookies}, true};
-    case kResponseHeadersNames:
-      return {{kResponseHeaders}, true};
-    case kFilesNames:
-      return {{kFiles}, true};
-    default:
-      return {{variable}, false};
-  }
-}
-
-/// Variables whose values are all in the table, and so scanned.
-bool is_scanned(VariableId variable) {
-  using enum VariableId;
-  switch (variable) {
-    case kArgs:
-    case kArgsGet:
-    case kArgsGetNames:
-    case kArgsNames:
-    case kArgsPost:
-    case kArgsPostNames:
-    case kAuthType:
-    case kFiles:
-    case kFilesNames:
-    case kFilesTmpContent:
-    case kFullRequest:
-    case kMultipartFilename:
-    case kMultipartName:
-    case kMultipartPartHeaders:
-    case kPathInfo:
-    case kQueryString:
-    case kRemoteUser:
-    case kRequestBasename:
-    case kRequestBody:
-    case kRequestCookies:
-    case kRequestCookiesNames:
-    case kRequestFilename:
-    case kRequestHeaders:
-    case kRequestHeadersNames:
-    case kRequestLine:
-    case kRequestMethod:
-    case kRequestProtocol:
-    case kRequestUri:
-    case kRequestUriRaw:
-    case kResponseBody:
-    case kResponseContentType:
-    case kResponseHeaders:
-    case kResponseHeadersNames:
-    case kServerName:
-    case kXml:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/// Transformations that give the same but for case whether the value was lower-cased before them or
-/// not. Base64 and the like are not among them, nor escapes whose letters mean something by case.
-bool commutes_with_lowercase(TransformId id) {
-  switch (id) {
-    case TransformId::kNone:
-    case TransformId::kLowercase:
-    case TransformId::kUrlDecode:
-    case TransformId::kUrlDecodeUni:
-    case TransformId::kHtmlEntityDecode:
-    case TransformId::kRemoveNulls:
-    case TransformId::kReplaceNulls:
-    case TransformId::kRemoveWhitespace:
-    case TransformId::kCompressWhitespace:
-    case TransformId::kReplaceComments:
-    case TransformId::kRemoveComments:
-    case TransformId::kRemoveCommentsChar:
-    case TransformId::kNormalizePath:
-    case TransformId::kNormalizePathWin:
-    case TransformId::kCmdLine:
-    case TransformId::kTrim:
-    case TransformId::kTrimLeft:
-    case TransformId::kTrimRight:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/// A lowercase node is transparent to scans if all that ever comes behind it commutes with it.
-void mark_transparent(Program& program) {
-  std::vector<bool> safe(program.nodes.size(), true);
-  for (std::size_t i = program.nodes.size(); i-- > 1;) {
-    const abi::TransformNode& node = program.nodes[i];
-    if (!safe[i] || !commutes_with_lowercase(static_cast<TransformId>(node.transform))) {
-      safe[node.parent] = false;
-    }
-  }
-  for (std::size_t i = 1; i < program.nodes.size(); ++i) {
-    abi::TransformNode& node = program.nodes[i];
-    const bool lowers = static_cast<TransformId>(node.transform) == TransformId::kLowercase;
-    node.is_transparent = lowers && safe[i] ? 1 : 0;
-  }
-}
-
-bool ignores_case(const Program& program, std::uint16_t node) {
-  for (; node != 0; node = program.nodes[node].parent) {
-    if (program.nodes[node].is_transparent != 0) return true;
-  }
-  return false;
-}
 
 /// What one pattern is before the sets are made.
 struct Pattern {
   std::vector<Expression> expressions;  ///< ids not set yet; none: kAlways
   std::vector<std::uint64_t> gates;
   std::uint32_t regex = abi::kNone32;
+  std::uint32_t database = abi::kNone32;
   std::set<std::pair<std::uint16_t, std::uint32_t>> uses;  ///< node, check
 };
 
 class Planner {
  public:
-  Planner(const seclang::LinkedRules& source, StringsBuilder& strings, DatabaseMaker& maker,
-          config::Diagnostics& diagnostics, Program& program, CompileReport& report)
-      : source_(source),
-        strings_(strings),
-        maker_(maker),
-        diagnostics_(diagnostics),
-        program_(program),
-        report_(report) {}
+  Planner(StringsBuilder& strings, DatabaseMaker& maker, Program& program, CompileReport& report)
+      : strings_(strings), maker_(maker), program_(program), report_(report) {}
 
   void run(const std::vector<LoweredCheck>& checks) {
     mark_transparent(program_);
     for (const LoweredCheck& check : checks) plan_check(check);
+    make_databases();
     make_patterns();
     make_sets();
     report_.checks = program_.check_rules.size();
@@ -187,7 +58,7 @@ class Planner {
     std::string key;
     Pattern pattern;
     if (!scannable || !find_pattern(lowered, key, pattern)) return;
-    const bool caseless = path_ignores_case(rule, link);
+    const bool caseless = ignores_case(program_, rule.node);
     key += caseless ? "/i" : "/c";
     if (caseless) {
       for (Expression& each : pattern.expressions) each.flags |= HS_FLAG_CASELESS;
@@ -195,17 +66,9 @@ class Planner {
     const auto [entry, is_new] =
         pattern_numbers_.try_emplace(key, static_cast<std::uint32_t>(patterns_.size()));
     if (is_new) {
-      if (!choose_engine(pattern, rule)) {
-        pattern_numbers_.erase(entry);
-        return;
-      }
       patterns_.push_back(std::move(pattern));
     }
     use_pattern(lowered, entry->second, rule);
-  }
-
-  [[nodiscard]] bool path_ignores_case(const abi::Rule& rule, const seclang::Link&) const {
-    return ignores_case(program_, rule.node);
   }
 
   /// The expressions of a rule's operator. False where the operator is not scanned for.
@@ -282,24 +145,30 @@ class Planner {
     return matching.match(regex.value(), {}) != rules::MatchOutcome::kNoMatch;
   }
 
-  /// Exact, prefilter, or PCRE2 alone, by trying.
-  bool choose_engine(Pattern& pattern, const abi::Rule& rule) {
-    if (pattern.expressions.size() != 1 || pattern.regex == abi::kNone32) return true;
-    Expression& expression = pattern.expressions[0];
-    switch (maker_.try_pattern(expression.pattern, expression.flags)) {
-      case DatabaseMaker::Support::kExact:
-        return true;
-      case DatabaseMaker::Support::kPrefilter:
-        expression.flags |= HS_FLAG_PREFILTER;
-        ++report_.prefiltered;
-        return true;
-      case DatabaseMaker::Support::kNone:
+  /// Patterns that are wanted for the same values stand in the same databases.
+  void make_databases() {
+    std::vector<std::string> company(patterns_.size());
+    for (const auto& [place, content] : zones_) {
+      for (const std::uint32_t pattern : content.patterns) {
+        company[pattern] += std::to_string(place.first) + place.second + ' ';
+      }
+    }
+    std::vector<Wanted> wanted;
+    for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
+      if (patterns_[i].expressions.empty()) continue;
+      wanted.push_back({i, patterns_[i].expressions, company[i], 0, false, false});
+    }
+    program_.databases = make_clusters(wanted, maker_);
+    for (const Wanted& each : wanted) {
+      Pattern& pattern = patterns_[each.pattern];
+      pattern.database = each.database;
+      if (each.refused) {
         pattern.expressions.clear();
         ++report_.without_scan;
-        (void)rule;
-        return true;
+      } else if (each.prefiltered) {
+        ++report_.prefiltered;
+      }
     }
-    return false;
   }
 
   void use_pattern(const LoweredCheck& lowered, std::uint32_t pattern, abi::Rule& rule) {
@@ -356,6 +225,7 @@ class Planner {
       program_.gates.insert(program_.gates.end(), pattern.gates.begin(), pattern.gates.end());
       result.gate_count = static_cast<std::uint32_t>(pattern.gates.size());
       result.regex = pattern.regex;
+      result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
       result.kind = static_cast<std::uint8_t>(
           pattern.expressions.empty() ? abi::ScanKind::kAlways : abi::ScanKind::kHyperscan);
       program_.patterns.push_back(result);
@@ -386,15 +256,15 @@ class Planner {
     abi::ScanSet set{};
     set.first_pattern = static_cast<std::uint32_t>(program_.set_patterns.size());
     set.pattern_count = static_cast<std::uint32_t>(content.patterns.size());
-    std::vector<Expression> expressions;
-    unsigned id = 0;
-    for (const std::uint32_t pattern : content.patterns) {
-      program_.set_patterns.push_back(pattern);
-      for (Expression each : patterns_[pattern].expressions) {
-        each.id = id;
-        expressions.push_back(std::move(each));
-      }
-      ++id;
+    std::vector<std::uint32_t> members(content.patterns.begin(), content.patterns.end());
+    std::stable_sort(members.begin(), members.end(), [&](std::uint32_t one, std::uint32_t other) {
+      return program_.patterns[one].database < program_.patterns[other].database;
+    });
+    program_.set_patterns.insert(program_.set_patterns.end(), members.begin(), members.end());
+    set.first_mask = static_cast<std::uint32_t>(program_.set_masks.size());
+    program_.set_masks.resize(program_.set_masks.size() + abi::mask_words(patterns_.size()));
+    for (const std::uint32_t member : members) {
+      program_.set_masks[set.first_mask + member / 64] |= std::uint64_t{1} << member % 64;
     }
     std::set<std::uint16_t> nodes{0};
     for (std::uint16_t node : content.nodes) {
@@ -403,24 +273,11 @@ class Planner {
     set.first_node = static_cast<std::uint32_t>(program_.set_nodes.size());
     set.node_count = static_cast<std::uint32_t>(nodes.size());
     program_.set_nodes.insert(program_.set_nodes.end(), nodes.begin(), nodes.end());
-    set.first_database = static_cast<std::uint32_t>(program_.databases.size());
-    if (!expressions.empty()) {
-      auto made = maker_.make(expressions);
-      if (!made.ok()) {
-        diagnostics_.error("", 1, 1, made.error().message);
-      } else {
-        program_.databases.push_back(
-            {std::move(made).value(), ~std::uint64_t{0}, set.first_pattern, set.pattern_count});
-        set.database_count = 1;
-      }
-    }
     program_.sets.push_back(set);
   }
 
-  const seclang::LinkedRules& source_;
   StringsBuilder& strings_;
   DatabaseMaker& maker_;
-  config::Diagnostics& diagnostics_;
   Program& program_;
   CompileReport& report_;
   std::vector<Pattern> patterns_;
@@ -431,10 +288,9 @@ class Planner {
 
 }  // namespace
 
-void plan_scans(const seclang::LinkedRules& source, const std::vector<LoweredCheck>& checks,
-                StringsBuilder& strings, DatabaseMaker& maker, config::Diagnostics& diagnostics,
-                Program& program, CompileReport& report) {
-  Planner(source, strings, maker, diagnostics, program, report).run(checks);
+void plan_scans(const std::vector<LoweredCheck>& checks, StringsBuilder& strings,
+                DatabaseMaker& maker, Program& program, CompileReport& report) {
+  Planner(strings, maker, program, report).run(checks);
 }
 
 void make_phrase_databases(const StringsBuilder& strings, DatabaseMaker& maker,
@@ -448,13 +304,14 @@ void make_phrase_databases(const StringsBuilder& strings, DatabaseMaker& maker,
           {strings.bytes().substr(ref.offset, ref.bytes), HS_FLAG_CASELESS, i, true});
     }
     if (expressions.empty()) continue;
-    auto made = maker.make(expressions);
+    int bad = -1;
+    auto made = maker.make(expressions, bad);
     if (!made.ok()) {
       diagnostics.error("", 1, 1, made.error().message);
       continue;
     }
     set.database = static_cast<std::uint32_t>(program.databases.size());
-    program.databases.push_back({std::move(made).value(), ~std::uint64_t{0}, 0, 0});
+    program.databases.push_back(std::move(made).value());
   }
 }
 

@@ -13,9 +13,8 @@ namespace sluice::compile {
 /// Decides which rules are found by scans, groups their patterns by the values they look at, and
 /// makes the databases. A rule that cannot be scanned for is left as it is: the evaluator looks at
 /// it every time.
-void plan_scans(const seclang::LinkedRules& source, const std::vector<LoweredCheck>& checks,
-                StringsBuilder& strings, DatabaseMaker& maker, config::Diagnostics& diagnostics,
-                Program& program, CompileReport& report);
+void plan_scans(const std::vector<LoweredCheck>& checks, StringsBuilder& strings,
+                DatabaseMaker& maker, Program& program, CompileReport& report);
 
 /// The databases of @pm, which every image needs.
 void make_phrase_databases(const StringsBuilder& strings, DatabaseMaker& maker,

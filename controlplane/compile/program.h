@@ -42,13 +42,9 @@ struct Program {
   std::vector<abi::ScanSet> sets;
   std::vector<std::uint32_t> set_patterns;
   std::vector<std::uint16_t> set_nodes;
+  std::vector<std::uint64_t> set_masks;
   std::vector<abi::ScanZone> zones;
-  struct Database {
-    std::string serialised;
-    std::uint64_t alphabet = ~std::uint64_t{0};
-    std::uint32_t first_id = 0, id_count = 0;
-  };
-  std::vector<Database> databases;
+  std::vector<std::string> databases;      ///< serialised
   std::vector<std::uint32_t> check_rules;  ///< one per check
   std::vector<abi::TxSlot> slots;
   std::vector<abi::UnicodeMap> unicode_map;  ///< none or one

@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 1;
+inline constexpr std::uint32_t kRulesetVersion = 2;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -156,9 +156,12 @@ struct ScanPattern {
   std::uint32_t first_use, use_count;    ///< PatternUse
   std::uint32_t first_gate, gate_count;  ///< any of these masks must be present; none: no gate
   std::uint32_t regex;                   ///< @rx: index into `regexes`, else kNone32
+  std::uint32_t database;                ///< kHyperscan: the one that looks for it
   std::uint8_t kind;                     ///< ScanKind
   std::uint8_t reserved[3];
 };
+inline constexpr std::uint32_t kScanPatternsMax = 32768;
+
 enum class ScanKind : std::uint8_t {
   kHyperscan = 0,  ///< found by the databases
   kAlways = 1,     ///< a candidate wherever a gate lets it through (libinjection, PCRE2 alone)
@@ -171,19 +174,22 @@ struct PatternUse {
   std::uint32_t check;
 };
 
-/// A serialised Hyperscan database in the scans section.
+/// A serialised Hyperscan database in the scans section. Its match ids are indices into `patterns`:
+/// one database serves the values of all zones.
 struct ScanDatabase {
   std::uint64_t offset, bytes;  ///< from the start of the image
-  std::uint64_t alphabet;       ///< byte classes beyond which its patterns need nothing; ~0: all
-  std::uint32_t first_id, id_count;  ///< its match ids: indices into the set's patterns
 };
 
 /// The patterns that values of some zones are scanned for.
 struct ScanSet {
-  std::uint32_t first_pattern, pattern_count;    ///< indices into `set_patterns`
-  std::uint32_t first_database, database_count;  ///< by growing alphabet; the last has all
-  std::uint32_t first_node, node_count;          ///< nodes to compute, parents first
+  std::uint32_t first_pattern, pattern_count;  ///< indices into `set_patterns`, by database
+  std::uint32_t first_node, node_count;        ///< nodes to compute, parents first
+  std::uint32_t first_mask;                    ///< into `set_masks`: one bit per pattern
+  std::uint32_t reserved;
 };
+
+/// Words of `set_masks` that each set has.
+constexpr std::size_t mask_words(std::size_t pattern_count) { return (pattern_count + 63) / 64; }
 
 /// Which set the values of one variable (and, for some, one key) are scanned with.
 struct ScanZone {
@@ -230,7 +236,7 @@ struct RulesetHeader {
   Span32 regexes, phrase_sets, phrases, ip_sets;
   Span32 byte_ranges;  ///< rules::ByteRange
   Span32 patterns, uses, gates;
-  Span32 sets, set_patterns, set_nodes, zones, databases;
+  Span32 sets, set_patterns, set_nodes, set_masks, zones, databases;
   Span32 check_rules;         ///< uint32_t per check: how many rules use it (cost accounts)
   Span32 slots;               ///< TxSlot
   std::uint64_t unicode_map;  ///< offset of a UnicodeMap, 0: none

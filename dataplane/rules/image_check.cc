@@ -125,6 +125,7 @@ class ProgramChecker {
     sets_ = take<abi::ScanSet>(header_->sets);
     set_patterns_ = take<std::uint32_t>(header_->set_patterns);
     set_nodes_ = take<std::uint16_t>(header_->set_nodes);
+    set_masks_ = take<std::uint64_t>(header_->set_masks);
     zones_ = take<abi::ScanZone>(header_->zones);
     databases_ = take<abi::ScanDatabase>(header_->databases);
     check_rules_ = take<std::uint32_t>(header_->check_rules);
@@ -258,11 +259,14 @@ class ProgramChecker {
       take<Ipv4Range>(set.v4);
       take<Ipv6Range>(set.v6);
     }
+    require(patterns_.size() <= abi::kScanPatternsMax);
     for (const abi::ScanPattern& pattern : patterns_) {
       range(pattern.first_use, pattern.use_count, uses_.size());
       range(pattern.first_gate, pattern.gate_count, gates_.size());
       require(index_or_none(pattern.regex, regexes_.size()));
       require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kAlways));
+      require(pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan) ||
+              pattern.database < databases_.size());
     }
     for (const abi::PatternUse& use : uses_) {
       require(use.node < nodes_.size() && use.check < header_->check_count);
@@ -284,12 +288,12 @@ class ProgramChecker {
     require(database.offset % abi::kSectionAlignment == 0 && database.offset >= scans.offset &&
             database.offset <= scans.offset + scans.bytes &&
             database.bytes <= scans.offset + scans.bytes - database.offset);
-    range(database.first_id, database.id_count, set_patterns_.size());
   }
 
   void check_set(const abi::ScanSet& set) {
     range(set.first_pattern, set.pattern_count, set_patterns_.size());
-    range(set.first_database, set.database_count, databases_.size());
+    range(set.first_mask, static_cast<std::uint32_t>(abi::mask_words(patterns_.size())),
+          set_masks_.size());
     range(set.first_node, set.node_count, set_nodes_.size());
     if (!good_) return;
     // A parent is computed before its children: every node's parent is in the list before it.
@@ -340,6 +344,7 @@ class ProgramChecker {
   std::span<const abi::ScanSet> sets_;
   std::span<const std::uint32_t> set_patterns_;
   std::span<const std::uint16_t> set_nodes_;
+  std::span<const std::uint64_t> set_masks_;
   std::span<const abi::ScanZone> zones_;
   std::span<const abi::ScanDatabase> databases_;
   std::span<const std::uint32_t> check_rules_;

@@ -38,7 +38,9 @@ class ItemScan {
         patterns_(state.ruleset->array<abi::ScanPattern>(state.header().patterns)),
         set_patterns_(state.ruleset->array<std::uint32_t>(state.header().set_patterns)),
         uses_(state.ruleset->array<abi::PatternUse>(state.header().uses)),
-        gates_(state.ruleset->array<std::uint64_t>(state.header().gates)) {}
+        gates_(state.ruleset->array<std::uint64_t>(state.header().gates)),
+        mask_(state.ruleset->array<std::uint64_t>(state.header().set_masks)
+                  .subspan(set.first_mask, abi::mask_words(patterns_.size()))) {}
 
   void run(Bytes value) {
     if (!make_forms(value)) return;
@@ -52,6 +54,7 @@ class ItemScan {
   bool make_forms(Bytes value);
   bool step(std::uint16_t node, const abi::TransformNode& transform);
   void scan_form(const Form& form);
+  void scan_database(std::uint32_t database, const Form& form);
   [[nodiscard]] bool passes_gate(const abi::ScanPattern& pattern, std::uint64_t classes) const;
   void found(const abi::ScanPattern& pattern);
   static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
@@ -62,7 +65,7 @@ class ItemScan {
   std::span<const abi::ScanPattern> patterns_;
   std::span<const std::uint32_t> set_patterns_;
   std::span<const abi::PatternUse> uses_;
-  std::span<const std::uint64_t> gates_;
+  std::span<const std::uint64_t> gates_, mask_;
   Form forms_[kFormsMax];
   KnownStep steps_[kStepsMax];
   std::size_t form_count_ = 0, step_count_ = 0;
@@ -141,37 +144,35 @@ void ItemScan::found(const abi::ScanPattern& pattern) {
 int ItemScan::on_match(unsigned id, unsigned long long, unsigned long long, unsigned,
                        void* context) {
   auto* scan = static_cast<ItemScan*>(context);
-  scan->found(scan->patterns_[scan->set_patterns_[scan->set_.first_pattern + id]]);
+  // A database looks for patterns of other zones too. An id beyond the patterns is no id of ours.
+  if (id < scan->patterns_.size() && (scan->mask_[id / 64] >> id % 64 & 1) != 0) {
+    scan->found(scan->patterns_[id]);
+  }
   return 0;
 }
 
 void ItemScan::scan_form(const Form& form) {
-  bool needs_scan = false;
+  std::uint32_t last = abi::kNone32;  // patterns are ordered by database: each is scanned once
   for (const std::uint32_t index : set_patterns_.subspan(set_.first_pattern, set_.pattern_count)) {
     const abi::ScanPattern& pattern = patterns_[index];
     if (!passes_gate(pattern, form.classes)) continue;
     if (pattern.kind == static_cast<std::uint8_t>(abi::ScanKind::kAlways)) {
       found(pattern);
-    } else {
-      needs_scan = true;
+    } else if (pattern.database != last && !form.bytes.empty()) {
+      last = pattern.database;
+      scan_database(last, form);
     }
   }
-  if (!needs_scan || form.bytes.empty()) return;
-  const auto databases = state_.ruleset->array<abi::ScanDatabase>(state_.header().databases)
-                             .subspan(set_.first_database, set_.database_count);
-  for (std::uint32_t i = 0; i < databases.size(); ++i) {
-    // Databases are ordered by their alphabets: the first that has all classes of the value.
-    if ((form.classes & ~databases[i].alphabet) != 0) continue;
-    ++state_.worker->counts.scans;
-    state_.worker->counts.scan_bytes += form.bytes.size();
-    state_.spend(1 + form.bytes.size() / 64);
-    hs_scan(static_cast<const hs_database_t*>(state_.ruleset->database(set_.first_database + i)),
-            reinterpret_cast<const char*>(form.bytes.data()),
-            static_cast<unsigned>(form.bytes.size()), 0,
-            static_cast<hs_scratch_t*>(state_.ruleset->scratch(state_.worker->index)), on_match,
-            this);
-    return;
-  }
+}
+
+void ItemScan::scan_database(std::uint32_t database, const Form& form) {
+  ++state_.worker->counts.scans;
+  state_.worker->counts.scan_bytes += form.bytes.size();
+  state_.spend(1 + form.bytes.size() / 64);
+  hs_scan(
+      static_cast<const hs_database_t*>(state_.ruleset->database(database)),
+      reinterpret_cast<const char*>(form.bytes.data()), static_cast<unsigned>(form.bytes.size()), 0,
+      static_cast<hs_scratch_t*>(state_.ruleset->scratch(state_.worker->index)), on_match, this);
 }
 
 const abi::ScanZone* find_zone(const TransactionState& state, std::uint32_t code,

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/compile/clusters.h"
+
+#include <hs/hs.h>
+
+#include <algorithm>
+#include <map>
+
+namespace sluice::compile {
+
+namespace {
+
+/// Patterns up to which different companies share a database.
+constexpr std::size_t kClusterPatterns = 16;
+
+class ClusterMaker {
+ public:
+  explicit ClusterMaker(DatabaseMaker& maker) : maker_(maker) {}
+
+  std::vector<std::string> run(std::vector<Wanted>& wanted) {
+    std::map<std::pair<bool, std::string>, std::vector<Wanted*>> companies;
+    for (Wanted& each : wanted) {
+      read(each);
+      if (!each.refused) companies[{each.prefiltered, each.company}].push_back(&each);
+    }
+    // A company stays together however large it is, so that more rules for the same values add no
+    // scans; small ones share a database.
+    std::vector<Wanted*> cluster;
+    for (const auto& [key, members] : companies) {
+      if (!cluster.empty() && (cluster.size() + members.size() > kClusterPatterns ||
+                               cluster[0]->prefiltered != key.first)) {
+        make(cluster);
+        cluster.clear();
+      }
+      cluster.insert(cluster.end(), members.begin(), members.end());
+    }
+    make(cluster);
+    return std::move(databases_);
+  }
+
+ private:
+  static void weaken(Wanted& wanted) {
+    wanted.refused = wanted.prefiltered;
+    wanted.prefiltered = true;
+    for (Expression& each : wanted.expressions) each.flags |= HS_FLAG_PREFILTER;
+  }
+  static bool readable(const Wanted& wanted) {
+    return std::all_of(wanted.expressions.begin(), wanted.expressions.end(), [](const auto& each) {
+      return DatabaseMaker::reads(each.pattern, each.flags);
+    });
+  }
+  static void read(Wanted& wanted) {
+    while (!wanted.refused && !readable(wanted)) weaken(wanted);
+  }
+
+  void make(std::vector<Wanted*> cluster) {
+    while (!cluster.empty()) {
+      std::vector<Expression> expressions;
+      std::vector<Wanted*> owners;
+      for (Wanted* each : cluster) {
+        for (Expression expression : each->expressions) {
+          expression.id = each->pattern;
+          expressions.push_back(std::move(expression));
+          owners.push_back(each);
+        }
+      }
+      int bad = -1;
+      auto made = maker_.make(expressions, bad);
+      if (made.ok()) {
+        for (Wanted* each : cluster) {
+          each->database = static_cast<std::uint32_t>(databases_.size());
+        }
+        databases_.push_back(std::move(made).value());
+        return;
+      }
+      if (bad >= 0 && static_cast<std::size_t>(bad) < owners.size()) {
+        weaken(*owners[static_cast<std::size_t>(bad)]);
+      } else if (cluster.size() == 1) {
+        weaken(*cluster[0]);
+      } else {
+        const auto half = cluster.begin() + static_cast<std::ptrdiff_t>(cluster.size() / 2);
+        make({cluster.begin(), half});
+        cluster.erase(cluster.begin(), half);
+      }
+      std::erase_if(cluster, [](const Wanted* each) { return each->refused; });
+    }
+  }
+
+  DatabaseMaker& maker_;
+  std::vector<std::string> databases_;
+};
+
+}  // namespace
+
+std::vector<std::string> make_clusters(std::vector<Wanted>& wanted, DatabaseMaker& maker) {
+  return ClusterMaker(maker).run(wanted);
+}
+
+}  // namespace sluice::compile

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "controlplane/compile/program.h"
+#include "dataplane/abi/variables.h"
+
+/// What scans can look at: which values, and in which form.
+namespace sluice::compile {
+
+/// Lists of values as ValueTable has them, by what a variable means; and whether names are meant.
+struct Lists {
+  std::vector<abi::VariableId> of;
+  bool names = false;
+};
+Lists lists_of(abi::VariableId variable);
+
+/// Variables whose values are all in the table, and so scanned.
+bool is_scanned(abi::VariableId variable);
+
+/// A lowercase node is transparent to scans if all that ever comes behind it commutes with it.
+void mark_transparent(Program& program);
+
+/// True if a transparent node lies on the way to `node`: scans must ignore case.
+bool ignores_case(const Program& program, std::uint16_t node);
+
+}  // namespace sluice::compile
