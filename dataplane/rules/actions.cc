@@ -117,8 +117,11 @@ void run_control(TransactionState& state, const abi::RuleAction& action) {
     case ControlId::kResponseBodyAccess:
       state.response_body_access = action.number != 0;
       break;
+    case ControlId::kForceRequestBodyVariable:
+      state.force_request_body = action.number != 0;
+      break;
     default:
-      break;  // forceRequestBodyVariable: REQUEST_BODY is always there; limits are the ruleset's
+      break;  // limits are the ruleset's
   }
 }
 

@@ -82,6 +82,7 @@ void set_error(TransactionState& state, bool error, std::string_view message) {
   const std::string_view flag = error ? "1" : "0";
   set_scalar(state, VariableId::kReqbodyError, flag);
   set_scalar(state, VariableId::kReqbodyProcessorError, flag);
+  state.body_error = error;
   if (!error) return;
   set_scalar(state, VariableId::kReqbodyErrorMsg, message);
   set_scalar(state, VariableId::kReqbodyProcessorErrorMsg, message);
@@ -284,6 +285,22 @@ void decode_content(TransactionState& state) {
   if (state.request_body.cut) state.fail(abi::Reason::kBodyTooLarge);
 }
 
+/// Whether REQUEST_BODY has the raw body: not where a parser has turned all of it into something
+/// better (ModSecurity reference manual, and the tests of the CRS; libmodsecurity 3 always has it).
+bool shows_raw_body(const TransactionState& state) {
+  if (state.force_request_body) return true;
+  switch (state.processor) {
+    case http::BodyProcessor::kNone:
+    case http::BodyProcessor::kUrlencoded:
+      return true;
+    case http::BodyProcessor::kMultipart:
+    case http::BodyProcessor::kJson:
+    case http::BodyProcessor::kXml:
+      return state.body_error;
+  }
+  return true;
+}
+
 void set_combined_size(TransactionState& state) {
   std::int64_t size = 0;
   std::uint32_t count = 0;
@@ -322,7 +339,9 @@ void add_request_body(TransactionState& state) {
   read_with_processor(state);
   const std::size_t arena_used = state.worker->arena.used();
   if (state.request_body.size > 0) {
-    set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+    if (shows_raw_body(state)) {
+      set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+    }
     set_scalar(state, VariableId::kRequestBodyLength,
                state.keep(number_text(state, static_cast<std::int64_t>(state.request_body.total))));
   }

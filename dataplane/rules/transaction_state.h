@@ -67,6 +67,8 @@ struct TransactionState {
   abi::Verdict verdict;
   abi::EngineMode engine = abi::EngineMode::kOn;
   http::BodyProcessor processor = http::BodyProcessor::kNone;
+  bool force_request_body = false;  ///< ctl:forceRequestBodyVariable
+  bool body_error = false;          ///< the processor could not read the body
   std::uint16_t status = 200;
   std::uint8_t phase = 0;
   std::uint8_t allow_phases = 0;  ///< bit n: rules of phase n are passed over
