@@ -276,7 +276,8 @@ class Folder {
     }
     const Link& link = rule.head();
     if (!link.effects.empty() || link.status != 0 || link.capture) return false;
-    if (link.targets.size() > 1) return false;  // setvar runs once per matching value
+    // setvar runs once per matching value.
+    if (link.targets.size() > 1 && !link.set_variables.empty()) return false;
     auto state = state_;
     auto initial = result_.initial;
     for (const seclang::SetVariable& set : link.set_variables) {

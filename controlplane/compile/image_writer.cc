@@ -57,11 +57,10 @@ void append_arrays(Image& image, const Program& program,
   header.byte_ranges = append_array(image, program.byte_ranges);
   header.patterns = append_array(image, program.patterns);
   header.uses = append_array(image, program.uses);
-  header.gates = append_array(image, program.gates);
+  header.rows = append_array(image, program.rows);
+  header.row_classes = append_array(image, program.row_classes);
   header.sets = append_array(image, program.sets);
-  header.set_patterns = append_array(image, program.set_patterns);
   header.set_nodes = append_array(image, program.set_nodes);
-  header.set_masks = append_array(image, program.set_masks);
   header.zones = append_array(image, program.zones);
   header.databases = append_array(image, databases);
   header.check_rules = append_array(image, program.check_rules);

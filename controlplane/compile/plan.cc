@@ -11,7 +11,7 @@
 #include <tuple>
 
 #include "controlplane/compile/clusters.h"
-#include "controlplane/compile/gates.h"
+#include "controlplane/compile/needs.h"
 #include "controlplane/compile/scanned.h"
 #include "dataplane/rules/operator/phrases.h"
 #include "dataplane/rules/operator/regex.h"
@@ -26,7 +26,7 @@ using abi::VariableId;
 /// What one pattern is before the sets are made.
 struct Pattern {
   std::vector<Expression> expressions;  ///< ids not set yet; none: kAlways
-  std::vector<std::uint64_t> gates;
+  Needs needs{Need{}};
   std::uint32_t regex = abi::kNone32;
   std::uint32_t database = abi::kNone32;
   std::set<std::pair<std::uint16_t, std::uint32_t>> uses;  ///< node, check
@@ -84,7 +84,7 @@ class Planner {
         key = "r" + text;
         pattern.regex = rule.argument_index;
         pattern.expressions.push_back({text, flags, 0, false});
-        pattern.gates = regex_gates(text);
+        pattern.needs = regex_needs(text);
         return true;
       }
       case OperatorId::kPm:
@@ -100,7 +100,7 @@ class Planner {
           pattern.expressions.push_back(
               {escape(phrase), HS_FLAG_DOTALL | HS_FLAG_CASELESS, 0, false});
         }
-        pattern.gates = literal_gates(phrases);
+        pattern.needs = literal_needs(phrases);
         return !phrases.empty();
       }
       case OperatorId::kContains:
@@ -113,7 +113,7 @@ class Planner {
         const std::string text(op.expanded.constant());
         key = "l" + text;
         pattern.expressions.push_back({escape(text), HS_FLAG_DOTALL, 0, false});
-        pattern.gates = literal_gates({text});
+        pattern.needs = literal_needs({text});
         return true;
       }
       case OperatorId::kDetectSqli:
@@ -121,6 +121,8 @@ class Planner {
         return true;
       case OperatorId::kDetectXss:
         key = "xss";
+        // Its tokens that mean something begin at a tag or are the value of an attribute.
+        pattern.needs = literal_needs({"<", "="});
         return true;
       default:
         return false;
@@ -156,7 +158,8 @@ class Planner {
     std::vector<Wanted> wanted;
     for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
       if (patterns_[i].expressions.empty()) continue;
-      wanted.push_back({i, patterns_[i].expressions, company[i], 0, false, false});
+      wanted.push_back(
+          {i, patterns_[i].expressions, company[i] + kind_of(patterns_[i].needs), 0, false, false});
     }
     program_.databases = make_clusters(wanted, maker_);
     for (const Wanted& each : wanted) {
@@ -169,6 +172,18 @@ class Planner {
         ++report_.prefiltered;
       }
     }
+  }
+
+  /// Patterns that the same values get as far as the scan.
+  static std::string kind_of(const Needs& needs) {
+    constexpr std::uint64_t kPlain = (std::uint64_t{1} << 27) - 1;  // letters and digits
+    std::uint64_t rarest = 0;
+    for (const Need& need : needs) {
+      const std::uint64_t one = rarest_class(need);
+      if (one == 0) return "any";
+      rarest |= (one & kPlain) != 0 ? 1 : one;
+    }
+    return __builtin_popcountll(rarest) > 2 ? "mixed" : std::to_string(rarest);
   }
 
   void use_pattern(const LoweredCheck& lowered, std::uint32_t pattern, abi::Rule& rule) {
@@ -221,9 +236,6 @@ class Planner {
       result.first_use = static_cast<std::uint32_t>(program_.uses.size());
       for (const auto& [node, check] : pattern.uses) program_.uses.push_back({node, 0, check});
       result.use_count = static_cast<std::uint32_t>(pattern.uses.size());
-      result.first_gate = static_cast<std::uint32_t>(program_.gates.size());
-      program_.gates.insert(program_.gates.end(), pattern.gates.begin(), pattern.gates.end());
-      result.gate_count = static_cast<std::uint32_t>(pattern.gates.size());
       result.regex = pattern.regex;
       result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
       result.kind = static_cast<std::uint8_t>(
@@ -254,26 +266,40 @@ class Planner {
 
   void make_set(const Content& content) {
     abi::ScanSet set{};
-    set.first_pattern = static_cast<std::uint32_t>(program_.set_patterns.size());
-    set.pattern_count = static_cast<std::uint32_t>(content.patterns.size());
-    std::vector<std::uint32_t> members(content.patterns.begin(), content.patterns.end());
-    std::stable_sort(members.begin(), members.end(), [&](std::uint32_t one, std::uint32_t other) {
-      return program_.patterns[one].database < program_.patterns[other].database;
-    });
-    program_.set_patterns.insert(program_.set_patterns.end(), members.begin(), members.end());
-    set.first_mask = static_cast<std::uint32_t>(program_.set_masks.size());
-    program_.set_masks.resize(program_.set_masks.size() + abi::mask_words(patterns_.size()));
-    for (const std::uint32_t member : members) {
-      program_.set_masks[set.first_mask + member / 64] |= std::uint64_t{1} << member % 64;
+    std::map<std::uint16_t, std::set<std::uint32_t>> by_node{{0, {}}};
+    for (const std::uint32_t pattern : content.patterns) {
+      for (const auto& [node, check] : patterns_[pattern].uses) {
+        if (content.nodes.contains(node)) by_node[node].insert(pattern);
+      }
     }
-    std::set<std::uint16_t> nodes{0};
     for (std::uint16_t node : content.nodes) {
-      for (; node != 0; node = program_.nodes[node].parent) nodes.insert(node);
+      for (; node != 0; node = program_.nodes[node].parent) by_node.try_emplace(node);
     }
     set.first_node = static_cast<std::uint32_t>(program_.set_nodes.size());
-    set.node_count = static_cast<std::uint32_t>(nodes.size());
-    program_.set_nodes.insert(program_.set_nodes.end(), nodes.begin(), nodes.end());
+    set.node_count = static_cast<std::uint32_t>(by_node.size());
+    set.first_row = static_cast<std::uint32_t>(program_.rows.size());
+    for (const auto& [node, patterns] : by_node) make_rows(node, patterns);
+    set.row_count = static_cast<std::uint32_t>(program_.rows.size()) - set.first_row;
     program_.sets.push_back(set);
+  }
+
+  void make_rows(std::uint16_t node, const std::set<std::uint32_t>& patterns) {
+    abi::ScanNode result{};
+    result.node = node;
+    result.first_row = static_cast<std::uint32_t>(program_.rows.size());
+    for (const std::uint32_t pattern : patterns) {
+      for (const Need& need : patterns_[pattern].needs) {
+        abi::ScanRow row{};
+        row.pattern = pattern;
+        std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
+        const std::vector<rules::Gram> grams = rarest_grams(need, std::size(row.grams));
+        std::copy(grams.begin(), grams.end(), row.grams);
+        program_.rows.push_back(row);
+        program_.row_classes.push_back(need.classes);
+      }
+    }
+    result.row_count = static_cast<std::uint32_t>(program_.rows.size()) - result.first_row;
+    program_.set_nodes.push_back(result);
   }
 
   StringsBuilder& strings_;

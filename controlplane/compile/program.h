@@ -38,11 +38,10 @@ struct Program {
   std::vector<rules::ByteRange> byte_ranges;
   std::vector<abi::ScanPattern> patterns;
   std::vector<abi::PatternUse> uses;
-  std::vector<std::uint64_t> gates;
+  std::vector<abi::ScanRow> rows;
+  std::vector<std::uint64_t> row_classes;  ///< one per row
   std::vector<abi::ScanSet> sets;
-  std::vector<std::uint32_t> set_patterns;
-  std::vector<std::uint16_t> set_nodes;
-  std::vector<std::uint64_t> set_masks;
+  std::vector<abi::ScanNode> set_nodes;
   std::vector<abi::ScanZone> zones;
   std::vector<std::string> databases;      ///< serialised
   std::vector<std::uint32_t> check_rules;  ///< one per check

@@ -153,18 +153,17 @@ struct IpSetSpec {
 
 /// What is looked for in scans: an operator with its argument, whatever the chain in front of it.
 struct ScanPattern {
-  std::uint32_t first_use, use_count;    ///< PatternUse
-  std::uint32_t first_gate, gate_count;  ///< any of these masks must be present; none: no gate
-  std::uint32_t regex;                   ///< @rx: index into `regexes`, else kNone32
-  std::uint32_t database;                ///< kHyperscan: the one that looks for it
-  std::uint8_t kind;                     ///< ScanKind
+  std::uint32_t first_use, use_count;  ///< PatternUse
+  std::uint32_t regex;                 ///< @rx: index into `regexes`, else kNone32
+  std::uint32_t database;              ///< kHyperscan: the one that looks for it
+  std::uint8_t kind;                   ///< ScanKind
   std::uint8_t reserved[3];
 };
 inline constexpr std::uint32_t kScanPatternsMax = 32768;
 
 enum class ScanKind : std::uint8_t {
   kHyperscan = 0,  ///< found by the databases
-  kAlways = 1,     ///< a candidate wherever a gate lets it through (libinjection, PCRE2 alone)
+  kAlways = 1,     ///< a candidate wherever a row lets it through (libinjection, PCRE2 alone)
 };
 
 /// A check that looks for a pattern behind a transformation chain.
@@ -180,20 +179,32 @@ struct ScanDatabase {
   std::uint64_t offset, bytes;  ///< from the start of the image
 };
 
-/// The patterns that values of some zones are scanned for.
-struct ScanSet {
-  std::uint32_t first_pattern, pattern_count;  ///< indices into `set_patterns`, by database
-  std::uint32_t first_node, node_count;        ///< nodes to compute, parents first
-  std::uint32_t first_mask;                    ///< into `set_masks`: one bit per pattern
-  std::uint32_t reserved;
+/// One way in which a pattern may match behind a node: the value must have all byte classes of the
+/// row's mask in `row_classes` (rules/byte_class.h) and all of these pairs (rules/grams.h). A value
+/// that meets no row of a pattern cannot match it.
+struct ScanRow {
+  std::uint32_t pattern;
+  std::uint16_t grams[6];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
+};
+inline constexpr std::uint16_t kGramCount = 4096;
+
+/// A node of a set, with the rows of the patterns that are wanted behind it.
+struct ScanNode {
+  std::uint16_t node;
+  std::uint16_t reserved;
+  std::uint32_t first_row, row_count;  ///< into `rows` and `row_classes`
+  std::uint32_t reserved2;
 };
 
-/// Words of `set_masks` that each set has.
-constexpr std::size_t mask_words(std::size_t pattern_count) { return (pattern_count + 63) / 64; }
+/// The patterns that values of some zones are scanned for.
+struct ScanSet {
+  std::uint32_t first_node, node_count;  ///< into `set_nodes`: nodes to compute, parents first
+  std::uint32_t first_row, row_count;    ///< those of its nodes, in their order
+};
 
 /// Which set the values of one variable (and, for some, one key) are scanned with.
 struct ScanZone {
-  std::uint16_t zone;  ///< VariableId * 2, + 1 for the names of its members
+  std::uint16_t zone;  ///< VariableId * 2, + 1 for the names of its members; zones are in order
   std::uint16_t reserved;
   std::uint32_t set;
   StringRef key;  ///< lower case; empty: every other key
@@ -235,8 +246,9 @@ struct RulesetHeader {
   Span32 nodes;  ///< TransformNode; [0] is the value itself
   Span32 regexes, phrase_sets, phrases, ip_sets;
   Span32 byte_ranges;  ///< rules::ByteRange
-  Span32 patterns, uses, gates;
-  Span32 sets, set_patterns, set_nodes, set_masks, zones, databases;
+  Span32 patterns, uses, rows;
+  Span32 row_classes;  ///< uint64_t per row
+  Span32 sets, set_nodes, zones, databases;
   Span32 check_rules;         ///< uint32_t per check: how many rules use it (cost accounts)
   Span32 slots;               ///< TxSlot
   std::uint64_t unicode_map;  ///< offset of a UnicodeMap, 0: none

@@ -121,11 +121,10 @@ class ProgramChecker {
     byte_ranges_ = take<ByteRange>(header_->byte_ranges);
     patterns_ = take<abi::ScanPattern>(header_->patterns);
     uses_ = take<abi::PatternUse>(header_->uses);
-    gates_ = take<std::uint64_t>(header_->gates);
+    rows_ = take<abi::ScanRow>(header_->rows);
+    row_classes_ = take<std::uint64_t>(header_->row_classes);
     sets_ = take<abi::ScanSet>(header_->sets);
-    set_patterns_ = take<std::uint32_t>(header_->set_patterns);
-    set_nodes_ = take<std::uint16_t>(header_->set_nodes);
-    set_masks_ = take<std::uint64_t>(header_->set_masks);
+    set_nodes_ = take<abi::ScanNode>(header_->set_nodes);
     zones_ = take<abi::ScanZone>(header_->zones);
     databases_ = take<abi::ScanDatabase>(header_->databases);
     check_rules_ = take<std::uint32_t>(header_->check_rules);
@@ -262,7 +261,6 @@ class ProgramChecker {
     require(patterns_.size() <= abi::kScanPatternsMax);
     for (const abi::ScanPattern& pattern : patterns_) {
       range(pattern.first_use, pattern.use_count, uses_.size());
-      range(pattern.first_gate, pattern.gate_count, gates_.size());
       require(index_or_none(pattern.regex, regexes_.size()));
       require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kAlways));
       require(pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan) ||
@@ -272,13 +270,23 @@ class ProgramChecker {
       require(use.node < nodes_.size() && use.check < header_->check_count);
     }
     require(check_rules_.size() == header_->check_count && header_->check_count < abi::kNone16);
-    for (const std::uint32_t pattern : set_patterns_) require(pattern < patterns_.size());
-    for (std::size_t i = 0; i < set_nodes_.size(); ++i) require(set_nodes_[i] < nodes_.size());
+    require(rows_.size() == row_classes_.size());
+    for (const abi::ScanRow& row : rows_) {
+      require(row.pattern < patterns_.size());
+      for (const std::uint16_t pair : row.grams) require(pair < abi::kGramCount);
+    }
+    for (const abi::ScanNode& node : set_nodes_) {
+      require(node.node < nodes_.size());
+      range(node.first_row, node.row_count, rows_.size());
+    }
     for (const abi::ScanDatabase& database : databases_) check_database(database);
     for (const abi::ScanSet& set : sets_) check_set(set);
+    std::uint16_t last = 0;
     for (const abi::ScanZone& zone : zones_) {
       text(zone.key);
       require(zone.set < sets_.size() && zone.zone < 2 * abi::kVariableCount);
+      require(zone.zone >= last);
+      last = zone.zone;
     }
   }
 
@@ -291,18 +299,21 @@ class ProgramChecker {
   }
 
   void check_set(const abi::ScanSet& set) {
-    range(set.first_pattern, set.pattern_count, set_patterns_.size());
-    range(set.first_mask, static_cast<std::uint32_t>(abi::mask_words(patterns_.size())),
-          set_masks_.size());
     range(set.first_node, set.node_count, set_nodes_.size());
+    range(set.first_row, set.row_count, rows_.size());
     if (!good_) return;
     // A parent is computed before its children: every node's parent is in the list before it.
+    // Their rows follow one another, so that all of them are one run.
     bool seen[abi::kTransformNodesMax] = {true};
+    std::uint32_t row = set.first_row;
     for (std::uint32_t i = 0; i < set.node_count; ++i) {
-      const std::uint16_t node = set_nodes_[set.first_node + i];
-      require(node == 0 || seen[nodes_[node].parent]);
-      seen[node] = true;
+      const abi::ScanNode& node = set_nodes_[set.first_node + i];
+      require(node.node == 0 || seen[nodes_[node.node].parent]);
+      require(node.first_row == row);
+      row += node.row_count;
+      seen[node.node] = true;
     }
+    require(row == set.first_row + set.row_count);
   }
 
   void check_phases() {
@@ -340,11 +351,10 @@ class ProgramChecker {
   std::span<const ByteRange> byte_ranges_;
   std::span<const abi::ScanPattern> patterns_;
   std::span<const abi::PatternUse> uses_;
-  std::span<const std::uint64_t> gates_;
+  std::span<const abi::ScanRow> rows_;
+  std::span<const std::uint64_t> row_classes_;
   std::span<const abi::ScanSet> sets_;
-  std::span<const std::uint32_t> set_patterns_;
-  std::span<const std::uint16_t> set_nodes_;
-  std::span<const std::uint64_t> set_masks_;
+  std::span<const abi::ScanNode> set_nodes_;
   std::span<const abi::ScanZone> zones_;
   std::span<const abi::ScanDatabase> databases_;
   std::span<const std::uint32_t> check_rules_;

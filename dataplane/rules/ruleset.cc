@@ -16,6 +16,7 @@
 #include "dataplane/rules/image_check.h"
 #include "dataplane/rules/operator/geo_lookup.h"
 #include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/scan_index.h"
 
 namespace sluice::rules {
 
@@ -80,6 +81,7 @@ struct Ruleset::Prepared {
   std::vector<void*> databases;  ///< hs_database_t at 64-byte boundaries
   std::vector<hs_scratch_t*> scratches;
   std::optional<GeoDatabase> geo;
+  ScanIndex scan_index;
   std::size_t bytes = 0;
   abi::RulesetHeader empty{};  ///< of an image without rules
 
@@ -146,6 +148,7 @@ base::Status Ruleset::prepare(std::uint32_t worker_count) {
       }
     }
   }
+  prepared_->scan_index.build(*this);
   if (header_->settings.geo_database.bytes > 0) {
     auto geo = GeoDatabase::open(std::string(text(header_->settings.geo_database)));
     if (!geo.ok()) return geo.error();
@@ -165,6 +168,7 @@ const void* Ruleset::database(std::uint32_t index) const { return prepared_->dat
 void* Ruleset::scratch(std::uint32_t worker_index) const {
   return worker_index < prepared_->scratches.size() ? prepared_->scratches[worker_index] : nullptr;
 }
+const ScanIndex& Ruleset::scan_index() const { return prepared_->scan_index; }
 std::size_t Ruleset::memory_bytes() const { return prepared_->bytes; }
 
 }  // namespace sluice::rules

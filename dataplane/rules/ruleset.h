@@ -20,6 +20,7 @@ namespace sluice::rules {
 
 class Regex;
 class GeoDatabase;
+struct ScanIndex;
 
 /// Checks everything about an image that a reader relies on: magic, versions, digests, sections,
 /// every offset and index of the rules section, and every serialised database. The policy section
@@ -64,6 +65,7 @@ class Ruleset {
   /// Hyperscan database `index`, an hs_database_t.
   [[nodiscard]] const void* database(std::uint32_t index) const;
   [[nodiscard]] std::uint32_t database_count() const { return header_->databases.count; }
+  [[nodiscard]] const ScanIndex& scan_index() const;
   /// Hyperscan's scratch for one worker, an hs_scratch_t.
   [[nodiscard]] void* scratch(std::uint32_t worker_index) const;
   /// Bytes of machine code and tables beside the image.

@@ -5,13 +5,22 @@
 
 #include <memory>
 
+#include "dataplane/abi/ruleset.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/rules/grams.h"
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::rules {
+
+/// Memory of the scanner. `wanted` is zero between scans.
+struct ScanScratch {
+  std::uint64_t wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
+  std::uint16_t wanted_list[abi::kScanPatternsMax] = {};  ///< the same as numbers
+  GramSet grams;
+};
 
 /// The inside of a WorkerState: one worker's memory for judging.
 struct WorkerScratch {
@@ -25,6 +34,7 @@ struct WorkerScratch {
   base::Arena arena;  ///< reset at the end of each call of a Transaction
   RegexContext regex;
   base::HashKey key{};
+  ScanScratch scan;
   WorkerState::Counts counts;
   std::span<std::uint8_t> mapped;  ///< pool and arena, to be unmapped
 };

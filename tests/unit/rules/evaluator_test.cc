@@ -176,7 +176,7 @@ TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
   ASSERT_NE(few.ruleset, nullptr);
   ASSERT_NE(many.ruleset, nullptr);
   Judge first(*few.ruleset), second(*many.ruleset);
-  const std::string request = get("/?a=word5xx&b=wordz%25&c=word1000");
+  const std::string request = get("/?a=word5xxz&b=wordz%25&c=word1000az&d=word7az");
   (void)first.run(request);
   EXPECT_EQ(second.run(request).ids, Ids{});
   EXPECT_GT(first.counts().scans, 0U);

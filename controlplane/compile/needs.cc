@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/compile/needs.h"
+
+#include <algorithm>
+#include <map>
+
+namespace sluice::compile {
+
+using rules::Gram;
+
+namespace {
+
+/// How many of a hundred honest values (names, numbers, addresses, headers) hold a byte of a code.
+/// Only the order matters: the rarest parts of a pattern are asked for.
+double code_share(unsigned code) {
+  constexpr double kLetters[26] = {55, 25, 35, 40, 65, 20, 25, 25, 50, 6,  15, 40, 35,
+                                   50, 50, 30, 4,  50, 50, 55, 30, 15, 15, 8,  20, 5};
+  if (code < 26) return kLetters[code] / 100;
+  if (code == rules::kCodeDigit) return 0.6;
+  if (code == rules::kCodeSpace) return 0.3;
+  if (code >= rules::kCodeWhitespace || code == rules::kCodeHigh || code == rules::kCodeControl) {
+    return 0.01;
+  }
+  const unsigned bit =
+      static_cast<unsigned>(rules::ByteClass::kExclamation) + code - rules::kCodeSign;
+  const std::uint64_t sign = std::uint64_t{1} << bit;
+  if ((sign & rules::classes_of_any("-./")) != 0) return 0.35;
+  if ((sign & rules::classes_of_any("_,:;=@")) != 0) return 0.12;
+  if ((sign & rules::classes_of_any("()*+")) != 0) return 0.08;
+  return 0.02;
+}
+
+double gram_share(Gram pair) { return 0.3 * code_share(pair / 64) * code_share(pair % 64); }
+
+double class_share(unsigned bit) {
+  for (unsigned code = 0; code < rules::kCodeCount; ++code) {
+    if (rules::classes_of_code(code) == std::uint64_t{1} << bit) return code_share(code);
+  }
+  return 1;
+}
+
+bool implies(const Need& strong, const Need& weak) {
+  return (weak.classes & ~strong.classes) == 0 &&
+         std::includes(strong.grams.begin(), strong.grams.end(), weak.grams.begin(),
+                       weak.grams.end());
+}
+
+Need common(const Need& one, const Need& other) {
+  Need result;
+  result.classes = one.classes & other.classes;
+  std::set_intersection(one.grams.begin(), one.grams.end(), other.grams.begin(), other.grams.end(),
+                        std::inserter(result.grams, result.grams.end()));
+  return result;
+}
+
+Need joined(const Need& one, const Need& other) {
+  Need result = one;
+  result.classes |= other.classes;
+  result.grams.insert(other.grams.begin(), other.grams.end());
+  return result;
+}
+
+double share_of_all(const Needs& needs) {
+  double share = 0;
+  for (const Need& need : needs) share += share_of(need);
+  return share;
+}
+
+void drop_implied(Needs& needs) {
+  Needs kept;
+  std::sort(needs.begin(), needs.end(), [](const Need& one, const Need& other) {
+    return one.grams.size() + static_cast<unsigned>(__builtin_popcountll(one.classes)) <
+           other.grams.size() + static_cast<unsigned>(__builtin_popcountll(other.classes));
+  });
+  for (Need& need : needs) {
+    const bool implied = std::any_of(kept.begin(), kept.end(),
+                                     [&](const Need& weak) { return implies(need, weak); });
+    if (!implied) kept.push_back(std::move(need));
+  }
+  needs = std::move(kept);
+}
+
+/// The part of a need that fewest honest values have: a pair, or a class as 0x10000 + bit.
+unsigned rarest_part(const Need& need) {
+  unsigned best = 0;
+  double share = 2;
+  for (const Gram pair : need.grams) {
+    if (gram_share(pair) >= share) continue;
+    share = gram_share(pair);
+    best = pair;
+  }
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if ((need.classes >> bit & 1) != 0 && class_share(bit) < share) {
+      share = class_share(bit);
+      best = 0x10000 + bit;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+std::uint64_t rarest_class(const Need& need) {
+  std::uint64_t best = 0;
+  double share = 2;
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if ((need.classes >> bit & 1) != 0 && class_share(bit) < share) {
+      share = class_share(bit);
+      best = std::uint64_t{1} << bit;
+    }
+  }
+  return best;
+}
+
+double share_of(const Need& need) {
+  double share = 1;
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if ((need.classes >> bit & 1) != 0) share *= class_share(bit);
+  }
+  for (const Gram pair : need.grams) share *= std::min(1.0, 3 * gram_share(pair) + 0.05);
+  return share;
+}
+
+Need need_of_codes(std::string_view codes) {
+  Need need;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const auto code = static_cast<unsigned char>(codes[i]);
+    need.classes |= rules::classes_of_code(code);
+    if (i > 0) need.grams.insert(rules::gram(static_cast<unsigned char>(codes[i - 1]), code));
+  }
+  return need;
+}
+
+std::vector<Gram> rarest_grams(const Need& need, std::size_t most) {
+  std::vector<Gram> grams(need.grams.begin(), need.grams.end());
+  std::stable_sort(grams.begin(), grams.end(),
+                   [](Gram one, Gram other) { return gram_share(one) < gram_share(other); });
+  if (grams.size() > most) grams.resize(most);
+  return grams;
+}
+
+void reduce(Needs& needs, std::size_t most) {
+  drop_implied(needs);
+  if (needs.size() <= most) return;
+  std::map<unsigned, Need> by_part;
+  for (const Need& need : needs) {
+    const auto [entry, is_new] = by_part.try_emplace(rarest_part(need), need);
+    if (!is_new) entry->second = common(entry->second, need);
+  }
+  needs.clear();
+  for (auto& [part, need] : by_part) needs.push_back(std::move(need));
+  drop_implied(needs);
+  if (needs.size() > most) {
+    std::map<std::uint64_t, Need> by_class;
+    for (const Need& need : needs) {
+      const auto [entry, is_new] = by_class.try_emplace(rarest_class(need), need);
+      if (!is_new) entry->second = common(entry->second, need);
+    }
+    needs.clear();
+    for (auto& [bit, need] : by_class) needs.push_back(std::move(need));
+    drop_implied(needs);
+  }
+  // Still too many: the two that lose least become one.
+  while (needs.size() > most) {
+    std::size_t first = 0, second = 1;
+    double least = 1e9;
+    for (std::size_t i = 0; i < needs.size(); ++i) {
+      for (std::size_t j = i + 1; j < needs.size(); ++j) {
+        const double share = share_of(common(needs[i], needs[j]));
+        if (share < least) least = share, first = i, second = j;
+      }
+    }
+    needs[first] = common(needs[first], needs[second]);
+    needs.erase(needs.begin() + static_cast<std::ptrdiff_t>(second));
+  }
+  drop_implied(needs);
+}
+
+namespace {
+
+Needs crossed(const Needs& left, const Needs& right) {
+  Needs result;
+  for (const Need& one : left) {
+    for (const Need& other : right) result.push_back(joined(one, other));
+  }
+  drop_implied(result);
+  return result;
+}
+
+/// One side, with what all ways of the other have in common.
+Needs with_common(Needs side, const Needs& other) {
+  Need shared = other[0];
+  for (const Need& each : other) shared = common(shared, each);
+  for (Need& each : side) each = joined(each, shared);
+  drop_implied(side);
+  return side;
+}
+
+}  // namespace
+
+Needs both(const Needs& left, const Needs& right) {
+  if (left.size() * right.size() <= kNeedsMax) return crossed(left, right);
+  std::vector<Needs> choices{with_common(left, right), with_common(right, left)};
+  for (const auto& [small, large] : {std::pair(&left, &right), std::pair(&right, &left)}) {
+    if (small->size() > kNeedsMax / 3) continue;
+    Needs merged = *large;
+    reduce(merged, kNeedsMax / small->size());
+    choices.push_back(crossed(*small, merged));
+  }
+  return *std::min_element(
+      choices.begin(), choices.end(),
+      [](const Needs& one, const Needs& other) { return share_of_all(one) < share_of_all(other); });
+}
+
+Needs literal_needs(const std::vector<std::string>& texts) {
+  Needs needs;
+  for (const std::string& text : texts) {
+    std::string codes;
+    for (const char c : text) {
+      codes += static_cast<char>(rules::kByteCodes[static_cast<std::uint8_t>(c)]);
+    }
+    needs.push_back(need_of_codes(codes));
+  }
+  if (needs.empty()) needs.emplace_back();
+  reduce(needs, kLiteralNeedsMax);
+  return needs;
+}
+
+}  // namespace sluice::compile

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/rules/grams.h"
+
+namespace sluice::compile {
+
+/// What a value must have for one way to match: all of these byte classes and pairs.
+struct Need {
+  std::uint64_t classes = 0;
+  std::set<rules::Gram> grams;
+
+  [[nodiscard]] bool nothing() const { return classes == 0 && grams.empty(); }
+};
+
+/// The ways to match: a value that meets none of them cannot match. One that asks for nothing says
+/// that nothing is known.
+using Needs = std::vector<Need>;
+
+/// More ways than this are merged, which asks for less.
+inline constexpr std::size_t kNeedsMax = 48;
+inline constexpr std::size_t kLiteralNeedsMax = 256;  ///< of a list of phrases
+
+/// What a pattern in PCRE2's syntax needs. Whatever is not understood asks for nothing, so the
+/// answer is always on the safe side. O(pattern).
+Needs regex_needs(std::string_view pattern);
+
+/// The same for "one of these texts occurs, in any case".
+Needs literal_needs(const std::vector<std::string>& texts);
+
+/// The rough share of honest values that meet a need, 0..1: to choose between needs.
+double share_of(const Need& need);
+
+/// Both must hold. Exact while there are few ways, else weaker.
+Needs both(const Needs& left, const Needs& right);
+
+/// Leaves out what adds nothing and merges ways until at most `most` are left.
+void reduce(Needs& needs, std::size_t most);
+
+/// The pairs of a need that honest values have least, at most `most`.
+std::vector<rules::Gram> rarest_grams(const Need& need, std::size_t most);
+
+/// The class of a need that fewest honest values have; 0: it asks for none.
+std::uint64_t rarest_class(const Need& need);
+
+/// One way: the codes stand behind one another.
+Need need_of_codes(std::string_view codes);
+
+}  // namespace sluice::compile

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <algorithm>
+#include <bitset>
+#include <optional>
+
+#include "controlplane/compile/needs.h"
+
+namespace sluice::compile {
+
+namespace {
+
+using ByteSet = std::bitset<256>;
+using Codes = std::string;  ///< of rules::code_of()
+
+constexpr std::size_t kTextsMax = 32;  // exact texts that are multiplied out
+constexpr std::size_t kTextBytesMax = 24;
+constexpr std::size_t kClassCodesMax = 7;  // a class of more codes than this is no letter of a text
+constexpr std::size_t kNestingMax = 200;
+
+/// What is known of a part of a pattern: all texts that it matches, or else what it needs.
+struct Known {
+  bool exact = false;
+  std::vector<Codes> texts;
+  Needs needs{Need{}};
+
+  static Known nothing() { return {}; }
+  static Known empty_text() { return {true, {Codes()}, {}}; }
+};
+
+Needs needs_of(const std::vector<Codes>& texts) {
+  Needs needs;
+  for (const Codes& text : texts) needs.push_back(need_of_codes(text));
+  reduce(needs, kNeedsMax);
+  return needs;
+}
+Needs needs_of(const Known& known) { return known.exact ? needs_of(known.texts) : known.needs; }
+
+void unique_texts(std::vector<Codes>& texts) {
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+}
+
+/// Parts one behind the other.
+class Sequence {
+ public:
+  void add(const Known& part) {
+    if (!part.exact) {
+      flush({Codes()});
+      needs_ = both(needs_, part.needs);
+      return;
+    }
+    std::vector<Codes> texts;
+    bool fits = run_.size() * part.texts.size() <= kTextsMax;
+    if (fits) {
+      for (const Codes& before : run_) {
+        for (const Codes& text : part.texts) texts.push_back(before + text);
+      }
+      fits = std::all_of(texts.begin(), texts.end(),
+                         [](const Codes& text) { return text.size() <= kTextBytesMax; });
+    }
+    if (!fits) return flush(part.texts);
+    unique_texts(texts);
+    run_ = std::move(texts);
+  }
+  /// The part at least once, and whatever may come in between.
+  void add_repeated(const Known& part) {
+    add(part);
+    if (part.exact) flush(part.texts);
+  }
+  /// Something that must be there, but not at this place.
+  void require(const Needs& needs) {
+    needs_ = both(needs_, needs);
+    is_exact_ = false;
+  }
+
+  Known take() {
+    if (is_exact_) return {true, std::move(run_), {}};
+    flush({Codes()});
+    return {false, {}, std::move(needs_)};
+  }
+
+ private:
+  void flush(std::vector<Codes> next) {
+    is_exact_ = false;
+    needs_ = both(needs_, needs_of(run_));
+    run_ = std::move(next);
+  }
+  bool is_exact_ = true;
+  std::vector<Codes> run_{Codes()};
+  Needs needs_{Need{}};
+};
+
+/// Reads the part of PCRE2's syntax that rules use. Anything else makes the whole pattern unknown.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : text_(text) {}
+
+  Needs run() {
+    const Known known = alternatives();
+    if (failed_ || at_ != text_.size()) return {Need{}};
+    return needs_of(known);
+  }
+
+ private:
+  [[nodiscard]] bool more() const { return at_ < text_.size() && !failed_; }
+  [[nodiscard]] char peek(std::size_t ahead = 0) const {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
+  bool take(std::string_view expected) {
+    if (text_.substr(at_, expected.size()) != expected) return false;
+    at_ += expected.size();
+    return true;
+  }
+  Known fail() {
+    failed_ = true;
+    return Known::nothing();
+  }
+
+  Known alternatives() {
+    if (++depth_ > kNestingMax) return fail();
+    std::vector<Known> all{sequence()};
+    while (more() && take("|")) all.push_back(sequence());
+    --depth_;
+    if (all.size() == 1) return all[0];
+    Known result{true, {}, {}};
+    for (const Known& each : all) {
+      result.exact = result.exact && each.exact;
+      result.texts.insert(result.texts.end(), each.texts.begin(), each.texts.end());
+    }
+    unique_texts(result.texts);
+    if (result.exact && result.texts.size() <= kTextsMax) return result;
+    result.exact = false;
+    result.texts.clear();
+    for (const Known& each : all) {
+      const Needs needs = needs_of(each);
+      result.needs.insert(result.needs.end(), needs.begin(), needs.end());
+    }
+    reduce(result.needs, kNeedsMax);
+    return result;
+  }
+
+  Known sequence() {
+    Sequence result;
+    while (more() && peek() != '|' && peek() != ')') {
+      Needs elsewhere;
+      const Known part = atom(elsewhere);
+      if (failed_) return Known::nothing();
+      std::size_t least = 1, most = 1;
+      quantifier(least, most);
+      if (failed_) return Known::nothing();
+      if (!elsewhere.empty() && least > 0) result.require(elsewhere);
+      if (least == 0 && most == 1 && part.exact && part.texts.size() <= 4) {
+        Known maybe = part;
+        maybe.texts.emplace_back();
+        unique_texts(maybe.texts);
+        result.add(maybe);
+      } else if (least == 0) {
+        result.add(Known::nothing());
+      } else if (most == 1) {
+        result.add(part);
+      } else {
+        result.add_repeated(part);
+      }
+    }
+    return result.take();
+  }
+
+  void quantifier(std::size_t& least, std::size_t& most) {
+    constexpr std::size_t kEndless = 1u << 20;
+    const char c = peek();
+    if (at_ >= text_.size()) return;
+    if (c == '*' || c == '+' || c == '?') {
+      ++at_;
+      least = c == '+' ? 1 : 0;
+      most = c == '?' ? 1 : kEndless;
+    } else if (c != '{' || !braces(least, most)) {
+      return;
+    }
+    if (more() && (peek() == '?' || peek() == '+')) ++at_;  // lazy, possessive
+    if (more() && (peek() == '*' || peek() == '?' || peek() == '+')) failed_ = true;
+  }
+
+  /// `{2}`, `{2,}`, `{2,5}`; anything else is a literal brace.
+  bool braces(std::size_t& least, std::size_t& most) {
+    std::size_t i = at_ + 1;
+    const auto number = [&](std::size_t& value) {
+      const std::size_t start = i;
+      value = 0;
+      while (i < text_.size() && text_[i] >= '0' && text_[i] <= '9' && i - start < 6) {
+        value = value * 10 + static_cast<std::size_t>(text_[i++] - '0');
+      }
+      return i > start;
+    };
+    std::size_t low = 0, high = 0;
+    if (!number(low)) return false;
+    high = low;
+    if (i < text_.size() && text_[i] == ',') {
+      ++i;
+      if (!number(high)) high = 1u << 20;
+    }
+    if (i >= text_.size() || text_[i] != '}') return false;
+    at_ = i + 1;
+    least = low;
+    most = high;
+    return true;
+  }
+
+  Known atom(Needs& elsewhere) {
+    const char c = text_[at_];
+    switch (c) {
+      case '(':
+        return group(elsewhere);
+      case '[':
+        return bracket();
+      case '.':
+        ++at_;
+        return Known::nothing();
+      case '^':
+      case '$':
+        ++at_;
+        return Known::empty_text();
+      case '\\':
+        return escape();
+      case '*':
+      case '+':
+      case '?':
+        return fail();
+      default:
+        ++at_;
+        return of_byte(static_cast<std::uint8_t>(c));
+    }
+  }
+
+  Known group(Needs& elsewhere) {
+    ++at_;
+    bool zero_width = false, negative = false;
+    if (peek() == '*') return fail();
+    if (take("?")) {
+      if (take(":") || take(">") || take("|")) {
+      } else if (take("=") || take("<=")) {
+        zero_width = true;
+      } else if (take("!") || take("<!")) {
+        zero_width = negative = true;
+      } else if (take("#")) {
+        while (more() && peek() != ')') ++at_;
+        return close() ? Known::empty_text() : fail();
+      } else if (take("P<") || take("<") || take("'")) {
+        while (more() && peek() != '>' && peek() != '\'') ++at_;
+        ++at_;
+      } else {
+        // Flags that change nothing here, as case never counts: (?i), (?i:...).
+        while (more() && (peek() == 'i' || peek() == 'm' || peek() == 's' || peek() == 'U' ||
+                          peek() == '-')) {
+          ++at_;
+        }
+        if (take(")")) return Known::empty_text();
+        if (!take(":")) return fail();
+      }
+    }
+    const Known inside = alternatives();
+    if (!close()) return fail();
+    if (!zero_width) return inside;
+    if (!negative) elsewhere = needs_of(inside);
+    return Known::empty_text();
+  }
+  bool close() { return take(")"); }
+
+  static Known of_byte(std::uint8_t byte) {
+    return {true, {Codes(1, static_cast<char>(rules::kByteCodes[byte]))}, {}};
+  }
+
+  static Known of_set(const ByteSet& set) {
+    std::set<unsigned> codes;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      if (set[byte]) codes.insert(rules::kByteCodes[byte]);
+    }
+    if (codes.empty()) return Known::nothing();
+    if (codes.size() <= kClassCodesMax) {
+      Known known{true, {}, {}};
+      for (const unsigned code : codes) known.texts.emplace_back(1, static_cast<char>(code));
+      return known;
+    }
+    Known known = Known::nothing();
+    if (codes.size() > 16) return known;
+    known.needs.clear();
+    for (const unsigned code : codes) known.needs.push_back({rules::classes_of_code(code), {}});
+    reduce(known.needs, kNeedsMax);
+    return known;
+  }
+
+  static std::optional<unsigned> hex(char c) {
+    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+    if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
+    if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10;
+    return std::nullopt;
+  }
+
+  static void add_range(ByteSet& set, unsigned first, unsigned last) {
+    for (unsigned byte = first; byte <= last; ++byte) set.set(byte);
+  }
+  /// The class behind a backslash and this letter, if it is one.
+  static std::optional<ByteSet> shorthand(char letter) {
+    ByteSet set;
+    switch (letter) {
+      case 'd':
+      case 'D':
+        add_range(set, '0', '9');
+        break;
+      case 'w':
+      case 'W':
+        add_range(set, '0', '9');
+        add_range(set, 'a', 'z');
+        add_range(set, 'A', 'Z');
+        set.set('_');
+        break;
+      case 's':
+      case 'S':
+        add_range(set, 0x09, 0x0d);
+        set.set(' ');
+        break;
+      case 'h':
+      case 'H':
+        set.set(0x09);
+        set.set(' ');
+        set.set(0xa0);
+        break;
+      case 'v':
+      case 'V':
+        add_range(set, 0x0a, 0x0d);
+        set.set(0x85);
+        break;
+      case 'N':  // any byte but a line end; `\N{U+41}` is UTF's
+        add_range(set, 0, 255);
+        return set;
+      default:
+        return std::nullopt;
+    }
+    return letter >= 'a' ? set : ~set;
+  }
+
+  /// One byte behind a backslash, in or out of a bracket; at_ stands on the letter.
+  std::optional<std::uint8_t> escaped_byte() {
+    const char c = peek();
+    if (at_ >= text_.size()) return std::nullopt;
+    ++at_;
+    switch (c) {
+      case 'a':
+        return 0x07;
+      case 'e':
+        return 0x1b;
+      case 'f':
+        return 0x0c;
+      case 'n':
+        return 0x0a;
+      case 'r':
+        return 0x0d;
+      case 't':
+        return 0x09;
+      case 'x':
+        return hex_byte();
+      case '0': {
+        unsigned value = 0;
+        for (int i = 0; i < 2 && peek() >= '0' && peek() <= '7'; ++i) {
+          value = value * 8 + static_cast<unsigned>(text_[at_++] - '0');
+        }
+        return static_cast<std::uint8_t>(value);
+      }
+      default:
+        break;
+    }
+    const auto byte = static_cast<std::uint8_t>(c);
+    const bool is_alphanumeric = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                                 (byte >= 'A' && byte <= 'Z');
+    if (is_alphanumeric || byte >= 0x80) return std::nullopt;
+    return byte;
+  }
+
+  std::optional<std::uint8_t> hex_byte() {
+    unsigned value = 0;
+    if (take("{")) {
+      std::size_t digits = 0;
+      for (; hex(peek()).has_value() && digits < 3; ++digits) {
+        value = value * 16 + *hex(text_[at_++]);
+      }
+      if (!take("}") || digits == 0 || value > 255) return std::nullopt;
+      return static_cast<std::uint8_t>(value);
+    }
+    for (int i = 0; i < 2 && hex(peek()).has_value(); ++i) value = value * 16 + *hex(text_[at_++]);
+    return static_cast<std::uint8_t>(value);
+  }
+
+  Known escape() {
+    ++at_;
+    const char c = peek();
+    if (at_ >= text_.size()) return fail();
+    if (const auto set = shorthand(c); set.has_value()) {
+      ++at_;
+      if (c == 'N' && peek() == '{') return fail();
+      return of_set(*set);
+    }
+    if (c == 'b' || c == 'B' || c == 'A' || c == 'z' || c == 'Z' || c == 'G' || c == 'K') {
+      ++at_;
+      return Known::empty_text();
+    }
+    if (c >= '1' && c <= '9') {
+      // A reference to a group. Numbers of more digits may be bytes: not understood.
+      ++at_;
+      if (peek() >= '0' && peek() <= '9') return fail();
+      return Known::nothing();
+    }
+    const auto byte = escaped_byte();
+    return byte.has_value() ? of_byte(*byte) : fail();
+  }
+
+  /// One member of a bracket: a byte, or a class that goes into `set` at once.
+  std::optional<std::uint8_t> member(ByteSet& set) {
+    if (peek() != '\\') return static_cast<std::uint8_t>(text_[at_++]);
+    ++at_;
+    if (const auto known = shorthand(peek()); known.has_value() && peek() != 'N') {
+      ++at_;
+      set |= *known;
+      return std::nullopt;
+    }
+    if (take("b")) return 0x08;
+    const auto byte = escaped_byte();
+    if (!byte.has_value()) failed_ = true;
+    return byte;
+  }
+
+  bool posix_class(ByteSet& set) {
+    const std::size_t end = text_.find(":]", at_ + 2);
+    if (end == std::string_view::npos) return false;
+    std::string_view name = text_.substr(at_ + 2, end - at_ - 2);
+    const bool negated = name.starts_with("^");
+    if (negated) name.remove_prefix(1);
+    ByteSet found;
+    if (name == "digit") {
+      add_range(found, '0', '9');
+    } else if (name == "alpha" || name == "alnum" || name == "word") {
+      add_range(found, 'a', 'z');
+      add_range(found, 'A', 'Z');
+      if (name != "alpha") add_range(found, '0', '9');
+      if (name == "word") found.set('_');
+    } else if (name == "space") {
+      add_range(found, 0x09, 0x0d);
+      found.set(' ');
+    } else {
+      return false;
+    }
+    set |= negated ? ~found : found;
+    at_ = end + 2;
+    return true;
+  }
+
+  Known bracket() {
+    ++at_;
+    const bool negated = take("^");
+    ByteSet set;
+    for (bool is_first = true; more() && (is_first || peek() != ']'); is_first = false) {
+      if (peek() == '[' && (peek(1) == ':' || peek(1) == '.' || peek(1) == '=')) {
+        if (peek(1) == ':' && posix_class(set)) continue;
+        return fail();
+      }
+      const auto first = member(set);
+      if (failed_) return Known::nothing();
+      if (!first.has_value()) continue;
+      if (peek() != '-' || peek(1) == ']' || at_ + 1 >= text_.size()) {
+        set.set(*first);
+        continue;
+      }
+      ++at_;
+      if (peek() == '[') return fail();
+      const auto last = member(set);
+      if (failed_) return Known::nothing();
+      if (!last.has_value()) {  // `a-\d`: the sign is a sign
+        set.set(*first);
+        set.set('-');
+        continue;
+      }
+      if (*last < *first) return fail();
+      add_range(set, *first, *last);
+    }
+    if (!take("]")) return fail();
+    return of_set(negated ? ~set : set);
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::size_t depth_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+Needs regex_needs(std::string_view pattern) { return Reader(pattern).run(); }
+
+}  // namespace sluice::compile

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "controlplane/compile/needs.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/row_filter.h"
+
+namespace sluice::compile {
+namespace {
+
+bool meets(const Needs& needs, std::string_view value) {
+  const std::uint64_t classes = rules::class_bitmap(base::as_bytes(value));
+  rules::GramSet grams;
+  grams.assign(base::as_bytes(value));
+  for (const Need& need : needs) {
+    bool met = (need.classes & ~classes) == 0;
+    for (const rules::Gram pair : need.grams) met = met && grams.has(pair);
+    if (met) return true;
+  }
+  return false;
+}
+
+bool knows_nothing(const Needs& needs) { return needs.size() == 1 && needs[0].nothing(); }
+
+// Written like those of real rule sets, each with something that could be read wrongly.
+const char* const kPatterns[] = {
+    R"((?i)union.*?select.*?from)",
+    R"(^(?i:file|ftps?|https?):\/\/(?:\d{1,3}\.){3}\d{1,3})",
+    R"((?:;|\{|\||&&?|\n|\r|`)\s*(?:cat|ls|id)\b)",
+    R"([\s"'`;\/0-9=\x0B\x09\x0C\x3B\x2C\x28]on[a-zA-Z]+[\s\x0B]*?=)",
+    R"((?:<\?(?:[^x]|x[^m]|xm[^l]|xml[^\s]|xml$|$)|<\?php|\[[\/\\]?php\]))",
+    R"((?i:(?:["'`](?:;?\s*?(?:having|select|union)\b\s*?[^\s]|\s*?!\s*?["'`\w])|c(?:har|onnection_id)\s*?\()))",
+    R"(\b(?:if(?:/i)?(?: not)?(?: exist\b| defined\b)|for(?:/[dflr].*)? %+[^ ]+ in\(.*\)\s?do)\b)",
+    R"((?<!a)b(?!c)(?=d).e?f{2,3}g{0}h*i+?j)",
+    R"(x(?:y|z|)w|(?:)q)",
+    R"([^\W\d_]{3}-[[:digit:]]+[]x-]?)",
+    R"((['"])\w+\1\s*=\s*\1)",
+    R"((?>ab|a)c++d*+)",
+    R"(\x41\x{42}\103?\.\-\$)",
+    R"(a{2}b{,3}c{1,}d)",
+    R"(^\s*[A-Z]:\\(?#comment)windows)",
+    R"((?P<name>sel)ect(?<two>ed)?)",
+    R"([\x00\xff\xac]\xed|\t\0)",
+};
+
+TEST(Needs, NoMatchFailsThem) {
+  std::mt19937_64 random(20240611);
+  auto context = std::move(rules::RegexContext::create()).value();
+  const std::string sprinkle = "aAbBcdefgioxyz019 \t\n\r'\"`;:/\\<>()[]{}=|&%$.-_+*?!#@,~^";
+  const char* const words[] = {
+      "union",       "SELECT",   "from",         "http://",        "1.2.3.4", "cat", "onload=",
+      "<?php",       "having",   "if not exist", "for %a in() do", "bde",     "ff",  "abc",
+      "C:\\windows", "selected", "''",           "\xac\xed",       "id",      "xw",  "aabccd",
+      "AB.-$",       "char("};
+  std::size_t matches = 0;
+  for (const char* pattern : kPatterns) {
+    const auto regex = rules::Regex::compile(pattern);
+    ASSERT_TRUE(regex.ok()) << pattern << regex.error().message;
+    const Needs needs = regex_needs(pattern);
+    for (int round = 0; round < 20000; ++round) {
+      std::string value;
+      for (std::uint64_t parts = random() % 6; parts > 0; --parts) {
+        if (random() % 2 == 0) {
+          value += words[random() % std::size(words)];
+        } else {
+          for (std::uint64_t n = random() % 4; n > 0; --n)
+            value += sprinkle[random() % sprinkle.size()];
+        }
+      }
+      if (context.match(regex.value(), base::as_bytes(value)) != rules::MatchOutcome::kMatch)
+        continue;
+      ++matches;
+      ASSERT_TRUE(meets(needs, value)) << pattern << " matches " << value << ", seed 20240611";
+    }
+  }
+  EXPECT_GT(matches, 5000U);
+}
+
+TEST(Needs, ExcludeHonestValues) {
+  const Needs sql = regex_needs(R"((?i)union.*?select.*?from)");
+  EXPECT_FALSE(meets(sql, "a selection of the best from the area"));
+  EXPECT_TRUE(meets(sql, "1 UNION SELECT a FROM b"));
+  EXPECT_FALSE(meets(regex_needs(R"((?:;|`)\s*(?:cat|ls)\b)"), "a catalogue of tools"));
+  EXPECT_FALSE(meets(regex_needs("<script[^>]*>"), "description"));
+  EXPECT_FALSE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "/etc/hosts"));
+  EXPECT_TRUE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "C:/BOOT.INI"));
+}
+
+TEST(Needs, WhatIsNotUnderstoodAsksForNothing) {
+  for (const char* pattern : {"(?x)a b # c", "a(?R)?b", R"(\Qabc\E)", R"(\p{L}bc)", "(?(1)a|b)",
+                              R"((a)\18)", "[[.a.]]bc", ".*", "[^a]", "a|"}) {
+    EXPECT_TRUE(knows_nothing(regex_needs(pattern))) << pattern;
+  }
+}
+
+TEST(Needs, LongListsAreMergedNotCut) {
+  std::vector<std::string> words;
+  for (int i = 0; i < 2000; ++i) {
+    words.push_back(std::string(1, static_cast<char>('a' + i % 26)) + "#" + std::to_string(i) +
+                    "/w");
+  }
+  const Needs needs = literal_needs(words);
+  EXPECT_LE(needs.size(), kLiteralNeedsMax);
+  for (const std::string& word : words) EXPECT_TRUE(meets(needs, "x" + word)) << word;
+}
+
+TEST(RowFilter, AgreesWithTheDefinitionForEveryCount) {
+  std::mt19937_64 random(7);
+  std::uint64_t masks[64];
+  for (int round = 0; round < 2000; ++round) {
+    const auto count = static_cast<unsigned>(random() % 65);
+    for (std::uint64_t& mask : masks) mask = random() & random() & random() & random();
+    const std::uint64_t classes = random() | random();
+    std::uint64_t expected = 0;
+    for (unsigned i = 0; i < count; ++i) expected |= std::uint64_t{(masks[i] & ~classes) == 0} << i;
+    ASSERT_EQ(rules::passing_rows(masks, count, classes), expected) << count;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::compile
