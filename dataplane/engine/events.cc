@@ -53,6 +53,9 @@ class FieldWriter {
   void request_header(const http::Field& field, bool mask) {
     char buffer[abi::kEventFieldBytesMax];
     std::size_t size = append(buffer, 0, field.name);
+    // One name for one field, whatever a client writes (RFC 9110 section 5.1).
+    std::transform(buffer, buffer + size, buffer,
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
     size = append(buffer, size, ": ");
     size = append(buffer, size, mask ? std::string_view("***") : field.value);
     text(EventFieldId::kRequestHeader, {buffer, size});
