@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -33,7 +34,14 @@ void show_rule(const json& rule) {
   if (!rule.value("file", "").empty()) {
     line("place", rule.value("file", "") + ":" + rule.value("line", json(0)).dump());
   }
-  line("text", rule.value("text", ""));
+  // The rule as its file has it, a line each.
+  const std::string text = rule.value("text", "");
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::printf("  %-10s %s\n", at == 0 ? "text" : "",
+                printable(text.substr(at, end - at), 2000).c_str());
+    at = end + 1;
+  }
 }
 
 }  // namespace

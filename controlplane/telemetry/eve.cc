@@ -104,7 +104,9 @@ void write_http(JsonWriter& json, const Record& record) {
   json.close();
 }
 
-void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& catalogue) {
+/// decided: the deciding rule's message with its macros expanded; others have theirs as written.
+void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& catalogue,
+                 std::string_view decided) {
   json.open();
   json.field("id", match.fixed.rule_id);
   json.field("phase", match.fixed.phase);
@@ -116,8 +118,11 @@ void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& cata
   }
   if (!match.matched.empty()) bytes_field(json, "matched", match.matched);
   json.field("blocking", match.fixed.blocking != 0);
-  if (const Catalogue::Rule* rule = catalogue.rule(match.fixed.rule_id)) {
-    if (!rule->message.empty()) json.field("msg", std::string_view(rule->message));
+  const Catalogue::Rule* rule = catalogue.rule(match.fixed.rule_id);
+  if (match.fixed.blocking != 0 && !decided.empty()) {
+    json.field("msg", decided);
+  } else if (rule != nullptr && !rule->message.empty()) {
+    json.field("msg", std::string_view(rule->message));
   }
   json.close();
 }
@@ -150,7 +155,8 @@ void write_alert(JsonWriter& json, const Record& record, const Catalogue& catalo
   if (header.reason == abi::Reason::kLimit) severity = 3;
   json.field("severity", severity);
   json.key("rules").open('[');
-  for (const RuleMatch& match : record.matches) write_match(json, match, catalogue);
+  for (const RuleMatch& match : record.matches)
+    write_match(json, match, catalogue, record.first(EventFieldId::kMessage));
   json.close(']').close();
 }
 

@@ -28,7 +28,7 @@ json rule_of(const Catalogue& catalogue, const json& match) {
   entry["line"] = rule->line;
   entry["severity"] = rule->severity;
   entry["tags"] = rule->tags;
-  entry["msg"] = rule->message;
+  if (!entry.contains("msg")) entry["msg"] = rule->message;
   return entry;
 }
 

@@ -328,6 +328,10 @@ class Lab:
     def _write_files(self):
         for folder in ("www", "www/upload", "state", "run", "log"):
             (self.home / folder).mkdir()
+        # Databases by content: what one laboratory has compiled, the next one finds.
+        databases = BUILD / "databases"
+        databases.mkdir(exist_ok=True)
+        (self.home / "state/cache").symlink_to(databases)
         os.chmod(self.home, 0o755)
         (self.home / "www/upload").chmod(0o777)
         (self.home / "www/1k.bin").write_bytes(bytes(range(256)) * 4)
