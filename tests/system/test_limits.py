@@ -68,6 +68,9 @@ def exact_across_workers_and_pushes():
             time.sleep(1)
             lab.push()
             pushes += 1
+            if pushes == 5:
+                lab.stop(lab.daemon)
+                lab.start_daemon()
         count, span = admitted(lab)
         expected = burst + rate * span
         figure("admitted", count, f"in {span:.2f} s, expected {expected:.0f}, {pushes} pushes")
@@ -87,12 +90,12 @@ def never_more_across_a_restart():
         lab.start_dataplane()
         down = time.monotonic() - down
         wrk.wait()
-        # wrk's own connections were cut; a fresh run shows that the state went on.
+        # Never above; below by what the time down would have admitted.
         count, span = admitted(lab)
         most, least = burst + rate * span, burst + rate * (span - down)
         figure("admitted across a restart", count, f"in {span:.2f} s, down {down:.2f} s")
         check(count <= 1.01 * most, f"admitted {count}, at most {most:.0f}")
-        check(count >= 0.99 * least - burst, f"admitted {count}, at least {least:.0f}")
+        check(count >= 0.99 * least, f"admitted {count}, at least {least:.0f}")
 
 
 def retry_after_is_exact():
