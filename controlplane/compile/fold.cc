@@ -267,9 +267,17 @@ class Folder {
     });
   }
 
+  static bool only_skips(const Rule& rule) {
+    return std::all_of(rule.links.begin(), rule.links.end(), [&](const Link& link) {
+      const bool is_head = &link == &rule.links[0];
+      return link.set_variables.empty() && link.effects.empty() && link.status == 0 &&
+             !link.capture && (is_head || !link.jump.has_value());
+    });
+  }
+
   /// Does the whole effect of a rule that matches for certain, if it is one that can be done here.
   bool apply(const Rule& rule) {
-    if (rule.log || rule.links.size() != 1) return false;
+    if (rule.log || (rule.links.size() != 1 && !only_skips(rule))) return false;
     if (rule.disruptive != seclang::Disruptive::kNone &&
         rule.disruptive != seclang::Disruptive::kPass) {
       return false;

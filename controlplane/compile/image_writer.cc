@@ -59,6 +59,10 @@ void append_arrays(Image& image, const Program& program,
   header.uses = append_array(image, program.uses);
   header.rows = append_array(image, program.rows);
   header.row_classes = append_array(image, program.row_classes);
+  header.groups = append_array(image, program.groups);
+  header.keys = append_array(image, program.keys);
+  header.group_classes = append_array(image, program.group_classes);
+  header.set_grams = append_array(image, program.set_grams);
   header.sets = append_array(image, program.sets);
   header.set_nodes = append_array(image, program.set_nodes);
   header.zones = append_array(image, program.zones);

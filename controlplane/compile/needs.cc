@@ -214,6 +214,18 @@ Needs both(const Needs& left, const Needs& right) {
       [](const Needs& one, const Needs& other) { return share_of_all(one) < share_of_all(other); });
 }
 
+Needs byte_range_needs(const rules::ByteRange& good) {
+  std::set<unsigned> codes;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    if ((good.allowed[byte / 64] >> byte % 64 & 1) == 0) codes.insert(rules::kByteCodes[byte]);
+  }
+  Needs needs;
+  for (const unsigned code : codes) needs.push_back({rules::classes_of_code(code), {}});
+  // Nothing is outside: a need that no value meets is not worth a kind of its own.
+  if (needs.empty()) needs.emplace_back();
+  return needs;
+}
+
 Needs literal_needs(const std::vector<std::string>& texts) {
   Needs needs;
   for (const std::string& text : texts) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/rules/grams.h"
+#include "dataplane/rules/operator/operator.h"
 
 namespace sluice::compile {
 
@@ -35,6 +36,9 @@ Needs regex_needs(std::string_view pattern);
 
 /// The same for "one of these texts occurs, in any case".
 Needs literal_needs(const std::vector<std::string>& texts);
+
+/// The same for "a byte outside these occurs". `good`: those that may occur.
+Needs byte_range_needs(const rules::ByteRange& good);
 
 /// The rough share of honest values that meet a need, 0..1: to choose between needs.
 double share_of(const Need& need);

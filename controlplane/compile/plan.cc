@@ -29,6 +29,7 @@ struct Pattern {
   Needs needs{Need{}};
   std::uint32_t regex = abi::kNone32;
   std::uint32_t database = abi::kNone32;
+  bool is_sqli = false;
   std::set<std::pair<std::uint16_t, std::uint32_t>> uses;  ///< node, check
 };
 
@@ -118,6 +119,19 @@ class Planner {
       }
       case OperatorId::kDetectSqli:
         key = "sqli";
+        pattern.is_sqli = true;
+        return true;
+      case OperatorId::kValidateUrlEncoding:
+        key = "url";
+        pattern.needs = literal_needs({"%"});
+        return true;
+      case OperatorId::kValidateUtf8Encoding:
+        key = "utf8";
+        pattern.needs = literal_needs({"\x80"});
+        return true;
+      case OperatorId::kValidateByteRange:
+        key = "b" + op.argument;
+        pattern.needs = byte_range_needs(program_.byte_ranges[rule.argument_index]);
         return true;
       case OperatorId::kDetectXss:
         key = "xss";
@@ -238,8 +252,10 @@ class Planner {
       result.use_count = static_cast<std::uint32_t>(pattern.uses.size());
       result.regex = pattern.regex;
       result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
-      result.kind = static_cast<std::uint8_t>(
-          pattern.expressions.empty() ? abi::ScanKind::kAlways : abi::ScanKind::kHyperscan);
+      result.kind =
+          static_cast<std::uint8_t>(pattern.is_sqli               ? abi::ScanKind::kSqli
+                                    : pattern.expressions.empty() ? abi::ScanKind::kAlways
+                                                                  : abi::ScanKind::kHyperscan);
       program_.patterns.push_back(result);
     }
   }
@@ -277,29 +293,68 @@ class Planner {
     }
     set.first_node = static_cast<std::uint32_t>(program_.set_nodes.size());
     set.node_count = static_cast<std::uint32_t>(by_node.size());
-    set.first_row = static_cast<std::uint32_t>(program_.rows.size());
-    for (const auto& [node, patterns] : by_node) make_rows(node, patterns);
-    set.row_count = static_cast<std::uint32_t>(program_.rows.size()) - set.first_row;
+    for (const bool last : {false, true}) {
+      for (const auto& [node, patterns] : by_node) {
+        if (always_changes(program_, node) == last) program_.set_nodes.push_back(node);
+      }
+      if (last) continue;
+      set.plain_node_count = static_cast<std::uint32_t>(program_.set_nodes.size()) - set.first_node;
+    }
+    make_rows(by_node, set);
     program_.sets.push_back(set);
   }
 
-  void make_rows(std::uint16_t node, const std::set<std::uint32_t>& patterns) {
-    abi::ScanNode result{};
-    result.node = node;
-    result.first_row = static_cast<std::uint32_t>(program_.rows.size());
-    for (const std::uint32_t pattern : patterns) {
-      for (const Need& need : patterns_[pattern].needs) {
-        abi::ScanRow row{};
-        row.pattern = pattern;
-        std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
-        const std::vector<rules::Gram> grams = rarest_grams(need, std::size(row.grams));
-        std::copy(grams.begin(), grams.end(), row.grams);
-        program_.rows.push_back(row);
-        program_.row_classes.push_back(need.classes);
+  struct Row {
+    std::uint32_t pattern;
+    std::uint16_t node;
+    const Need* need;
+  };
+
+  /// Rows by the pair that fewest values have, or by the class if they ask for no pair.
+  void make_rows(const std::map<std::uint16_t, std::set<std::uint32_t>>& by_node,
+                 abi::ScanSet& set) {
+    std::map<rules::Gram, std::vector<Row>> by_gram;
+    std::map<std::uint64_t, std::vector<Row>> by_class;
+    for (const auto& [node, patterns] : by_node) {
+      for (const std::uint32_t pattern : patterns) {
+        for (const Need& need : patterns_[pattern].needs) {
+          const std::vector<rules::Gram> grams = rarest_grams(need, 1);
+          auto& rows = grams.empty() ? by_class[rarest_class(need)] : by_gram[grams[0]];
+          rows.push_back({pattern, node, &need});
+        }
       }
     }
-    result.row_count = static_cast<std::uint32_t>(program_.rows.size()) - result.first_row;
-    program_.set_nodes.push_back(result);
+    set.first_group = static_cast<std::uint32_t>(program_.groups.size());
+    set.group_count = static_cast<std::uint32_t>(by_class.size());
+    for (const auto& [rarest, rows] : by_class) {
+      std::uint64_t shared = ~std::uint64_t{0};
+      for (const Row& row : rows) shared &= row.need->classes;
+      program_.group_classes.push_back(shared);
+      program_.groups.push_back(add_rows(rows));
+    }
+    set.first_key = static_cast<std::uint32_t>(program_.keys.size());
+    set.key_count = static_cast<std::uint32_t>(by_gram.size());
+    const std::size_t words = program_.set_grams.size();
+    program_.set_grams.resize(words + abi::kGramWords);
+    for (const auto& [gram, rows] : by_gram) {
+      program_.set_grams[words + gram / 64] |= std::uint64_t{1} << gram % 64;
+      program_.keys.push_back(add_rows(rows));
+    }
+  }
+
+  abi::ScanRows add_rows(const std::vector<Row>& rows) {
+    const auto first = static_cast<std::uint32_t>(program_.rows.size());
+    for (const Row& each : rows) {
+      abi::ScanRow row{};
+      row.pattern = static_cast<std::uint16_t>(each.pattern);
+      row.node = each.node;
+      std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
+      const std::vector<rules::Gram> grams = rarest_grams(*each.need, std::size(row.grams));
+      std::copy(grams.begin(), grams.end(), row.grams);
+      program_.rows.push_back(row);
+      program_.row_classes.push_back(each.need->classes);
+    }
+    return {first, static_cast<std::uint32_t>(rows.size())};
   }
 
   StringsBuilder& strings_;

@@ -40,8 +40,11 @@ struct Program {
   std::vector<abi::PatternUse> uses;
   std::vector<abi::ScanRow> rows;
   std::vector<std::uint64_t> row_classes;  ///< one per row
+  std::vector<abi::ScanRows> groups, keys;
+  std::vector<std::uint64_t> group_classes;  ///< one per group
+  std::vector<std::uint64_t> set_grams;      ///< abi::kGramWords per set
   std::vector<abi::ScanSet> sets;
-  std::vector<abi::ScanNode> set_nodes;
+  std::vector<std::uint16_t> set_nodes;
   std::vector<abi::ScanZone> zones;
   std::vector<std::string> databases;      ///< serialised
   std::vector<std::uint32_t> check_rules;  ///< one per check

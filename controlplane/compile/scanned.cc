@@ -3,6 +3,8 @@
 
 #include "controlplane/compile/scanned.h"
 
+#include "dataplane/rules/transform/transform.h"
+
 namespace sluice::compile {
 
 using abi::TransformId;
@@ -121,6 +123,14 @@ void mark_transparent(Program& program) {
     const bool lowers = static_cast<TransformId>(node.transform) == TransformId::kLowercase;
     node.is_transparent = lowers && safe[i] ? 1 : 0;
   }
+}
+
+bool always_changes(const Program& program, std::uint16_t node) {
+  for (; node != 0; node = program.nodes[node].parent) {
+    const auto id = static_cast<TransformId>(program.nodes[node].transform);
+    if (rules::change_classes(id) == rules::kChangesAlways) return true;
+  }
+  return false;
 }
 
 bool ignores_case(const Program& program, std::uint16_t node) {

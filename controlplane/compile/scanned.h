@@ -25,6 +25,9 @@ bool is_scanned(abi::VariableId variable);
 /// A lowercase node is transparent to scans if all that ever comes behind it commutes with it.
 void mark_transparent(Program& program);
 
+/// True if the node, or one on the way to it, changes every value, whatever bytes it has.
+bool always_changes(const Program& program, std::uint16_t node);
+
 /// True if a transparent node lies on the way to `node`: scans must ignore case.
 bool ignores_case(const Program& program, std::uint16_t node);
 

@@ -163,7 +163,8 @@ inline constexpr std::uint32_t kScanPatternsMax = 32768;
 
 enum class ScanKind : std::uint8_t {
   kHyperscan = 0,  ///< found by the databases
-  kAlways = 1,     ///< a candidate wherever a row lets it through (libinjection, PCRE2 alone)
+  kAlways = 1,     ///< a candidate wherever a row lets it through (@detectXSS, PCRE2 alone)
+  kSqli = 2,       ///< a candidate where rules::may_be_sqli() says so
 };
 
 /// A check that looks for a pattern behind a transformation chain.
@@ -183,23 +184,29 @@ struct ScanDatabase {
 /// row's mask in `row_classes` (rules/byte_class.h) and all of these pairs (rules/grams.h). A value
 /// that meets no row of a pattern cannot match it.
 struct ScanRow {
-  std::uint32_t pattern;
+  std::uint16_t pattern;
+  std::uint16_t node;
   std::uint16_t grams[6];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
 };
 inline constexpr std::uint16_t kGramCount = 4096;
+inline constexpr std::uint32_t kGramWords = kGramCount / 64;
 
-/// A node of a set, with the rows of the patterns that are wanted behind it.
-struct ScanNode {
-  std::uint16_t node;
-  std::uint16_t reserved;
+/// Rows with something in common, without which a value passes none of them: a pair (`keys`), or
+/// byte classes, the group's mask in `group_classes` (`groups`; for rows that ask for no pair).
+struct ScanRows {
   std::uint32_t first_row, row_count;  ///< into `rows` and `row_classes`
-  std::uint32_t reserved2;
 };
 
-/// The patterns that values of some zones are scanned for.
+/// The patterns that values of some zones are scanned for. Its nodes stand parents first, and those
+/// whose transformations change every value (base64Decode, sha1), or stand behind one that does,
+/// last. Set n has kGramWords words in `set_grams` from n * kGramWords on: a bit for each pair that
+/// has a key. Keys are in the order of the bits.
 struct ScanSet {
-  std::uint32_t first_node, node_count;  ///< into `set_nodes`: nodes to compute, parents first
-  std::uint32_t first_row, row_count;    ///< those of its nodes, in their order
+  std::uint32_t first_node, node_count;    ///< into `set_nodes`
+  std::uint32_t plain_node_count;          ///< before the first of the last kind
+  std::uint32_t first_group, group_count;  ///< into `groups` and `group_classes`
+  std::uint32_t first_key, key_count;      ///< into `keys`
+  std::uint32_t reserved;
 };
 
 /// Which set the values of one variable (and, for some, one key) are scanned with.
@@ -247,8 +254,13 @@ struct RulesetHeader {
   Span32 regexes, phrase_sets, phrases, ip_sets;
   Span32 byte_ranges;  ///< rules::ByteRange
   Span32 patterns, uses, rows;
-  Span32 row_classes;  ///< uint64_t per row
-  Span32 sets, set_nodes, zones, databases;
+  Span32 row_classes;    ///< uint64_t per row
+  Span32 groups, keys;   ///< ScanRows
+  Span32 group_classes;  ///< uint64_t per group
+  Span32 set_grams;      ///< uint64_t, kGramWords per set
+  Span32 sets;
+  Span32 set_nodes;  ///< uint16_t
+  Span32 zones, databases;
   Span32 check_rules;         ///< uint32_t per check: how many rules use it (cost accounts)
   Span32 slots;               ///< TxSlot
   std::uint64_t unicode_map;  ///< offset of a UnicodeMap, 0: none

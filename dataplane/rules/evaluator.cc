@@ -8,6 +8,7 @@
 #include "dataplane/rules/actions.h"
 #include "dataplane/rules/matcher.h"
 #include "dataplane/rules/scalars.h"
+#include "dataplane/rules/scan_index.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -246,15 +247,17 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   state.matched_count = 0;
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
+  const std::vector<std::uint32_t>& checks = state.ruleset->scan_index().phase_checks[phase - 1];
   if (state.engine == abi::EngineMode::kOff) return;
   for (std::uint32_t position = 0; position < list.size();) {
+    if (checks[position] != abi::kNone32 && !state.candidates.any(checks[position])) {
+      state.matched_count = 0;
+      ++position;
+      continue;
+    }
     if ((state.allow_phases >> phase & 1) != 0) break;
     const abi::Rule& rule = rules[list[position]];
     ++position;
-    if ((rule.flags & abi::kRuleScanned) != 0 && !state.candidates.any(rule.check)) {
-      state.matched_count = 0;
-      continue;
-    }
     if (!state.spend(1)) break;
     if (state.removal_count > 0 && is_removed(state, rule)) continue;
     ChainRun run;

@@ -3,6 +3,7 @@
 
 #include "dataplane/rules/image_check.h"
 
+#include <bit>
 #include <span>
 
 #include "dataplane/abi/actions.h"
@@ -123,8 +124,12 @@ class ProgramChecker {
     uses_ = take<abi::PatternUse>(header_->uses);
     rows_ = take<abi::ScanRow>(header_->rows);
     row_classes_ = take<std::uint64_t>(header_->row_classes);
+    groups_ = take<abi::ScanRows>(header_->groups);
+    keys_ = take<abi::ScanRows>(header_->keys);
+    group_classes_ = take<std::uint64_t>(header_->group_classes);
     sets_ = take<abi::ScanSet>(header_->sets);
-    set_nodes_ = take<abi::ScanNode>(header_->set_nodes);
+    set_nodes_ = take<std::uint16_t>(header_->set_nodes);
+    set_grams_ = take<std::uint64_t>(header_->set_grams);
     zones_ = take<abi::ScanZone>(header_->zones);
     databases_ = take<abi::ScanDatabase>(header_->databases);
     check_rules_ = take<std::uint32_t>(header_->check_rules);
@@ -262,7 +267,7 @@ class ProgramChecker {
     for (const abi::ScanPattern& pattern : patterns_) {
       range(pattern.first_use, pattern.use_count, uses_.size());
       require(index_or_none(pattern.regex, regexes_.size()));
-      require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kAlways));
+      require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kSqli));
       require(pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan) ||
               pattern.database < databases_.size());
     }
@@ -272,15 +277,17 @@ class ProgramChecker {
     require(check_rules_.size() == header_->check_count && header_->check_count < abi::kNone16);
     require(rows_.size() == row_classes_.size());
     for (const abi::ScanRow& row : rows_) {
-      require(row.pattern < patterns_.size());
+      require(row.pattern < patterns_.size() && row.node < nodes_.size());
       for (const std::uint16_t pair : row.grams) require(pair < abi::kGramCount);
     }
-    for (const abi::ScanNode& node : set_nodes_) {
-      require(node.node < nodes_.size());
-      range(node.first_row, node.row_count, rows_.size());
+    require(groups_.size() == group_classes_.size());
+    for (const auto& list : {groups_, keys_}) {
+      for (const abi::ScanRows& each : list) range(each.first_row, each.row_count, rows_.size());
     }
+    require(set_grams_.size() == sets_.size() * abi::kGramWords);
+    for (const std::uint16_t node : set_nodes_) require(node < nodes_.size());
     for (const abi::ScanDatabase& database : databases_) check_database(database);
-    for (const abi::ScanSet& set : sets_) check_set(set);
+    for (std::size_t i = 0; i < sets_.size() && good_; ++i) check_set(sets_[i], i);
     std::uint16_t last = 0;
     for (const abi::ScanZone& zone : zones_) {
       text(zone.key);
@@ -298,22 +305,25 @@ class ProgramChecker {
             database.bytes <= scans.offset + scans.bytes - database.offset);
   }
 
-  void check_set(const abi::ScanSet& set) {
+  void check_set(const abi::ScanSet& set, std::size_t index) {
+    range(set.first_group, set.group_count, groups_.size());
+    range(set.first_key, set.key_count, keys_.size());
     range(set.first_node, set.node_count, set_nodes_.size());
-    range(set.first_row, set.row_count, rows_.size());
+    require(set.plain_node_count <= set.node_count);
     if (!good_) return;
-    // A parent is computed before its children: every node's parent is in the list before it.
-    // Their rows follow one another, so that all of them are one run.
-    bool seen[abi::kTransformNodesMax] = {true};
-    std::uint32_t row = set.first_row;
-    for (std::uint32_t i = 0; i < set.node_count; ++i) {
-      const abi::ScanNode& node = set_nodes_[set.first_node + i];
-      require(node.node == 0 || seen[nodes_[node.node].parent]);
-      require(node.first_row == row);
-      row += node.row_count;
-      seen[node.node] = true;
+    // Each bit has its key.
+    std::size_t bits = 0;
+    for (const std::uint64_t word : set_grams_.subspan(index * abi::kGramWords, abi::kGramWords)) {
+      bits += static_cast<std::size_t>(std::popcount(word));
     }
-    require(row == set.first_row + set.row_count);
+    require(bits == set.key_count);
+    // A parent is computed before its children: every node's parent is in the list before it.
+    bool seen[abi::kTransformNodesMax] = {true};
+    for (std::uint32_t i = 0; i < set.node_count; ++i) {
+      const std::uint16_t node = set_nodes_[set.first_node + i];
+      require(node == 0 || seen[nodes_[node].parent]);
+      seen[node] = true;
+    }
   }
 
   void check_phases() {
@@ -352,9 +362,10 @@ class ProgramChecker {
   std::span<const abi::ScanPattern> patterns_;
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
-  std::span<const std::uint64_t> row_classes_;
+  std::span<const abi::ScanRows> groups_, keys_;
+  std::span<const std::uint64_t> row_classes_, group_classes_, set_grams_;
   std::span<const abi::ScanSet> sets_;
-  std::span<const abi::ScanNode> set_nodes_;
+  std::span<const std::uint16_t> set_nodes_;
   std::span<const abi::ScanZone> zones_;
   std::span<const abi::ScanDatabase> databases_;
   std::span<const std::uint32_t> check_rules_;

@@ -4,6 +4,7 @@
 #include "dataplane/rules/scan_index.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "dataplane/abi/names.h"
 #include "dataplane/rules/ruleset.h"
@@ -32,13 +33,26 @@ void ScanIndex::build(const Ruleset& ruleset) {
     const auto id = static_cast<abi::TransformId>(node.transform);
     node_changes.push_back(node.is_transparent != 0 ? 0 : change_classes(id));
   }
-  const auto set_nodes = ruleset.array<abi::ScanNode>(header.set_nodes);
+  const auto set_nodes = ruleset.array<std::uint16_t>(header.set_nodes);
+  const auto set_grams = ruleset.array<std::uint64_t>(header.set_grams);
   for (const abi::ScanSet& set : ruleset.array<abi::ScanSet>(header.sets)) {
     std::uint64_t changes = 0;
-    for (const abi::ScanNode& node : set_nodes.subspan(set.first_node, set.node_count)) {
-      if (node.node != 0) changes |= node_changes[node.node];
+    for (const std::uint16_t node : set_nodes.subspan(set.first_node, set.plain_node_count)) {
+      if (node != 0) changes |= node_changes[node];
     }
     set_changes.push_back(changes);
+    std::uint32_t keys = set.first_key;
+    for (std::uint32_t word = 0; word < abi::kGramWords; ++word) {
+      word_keys.push_back(keys);
+      keys += static_cast<std::uint32_t>(std::popcount(set_grams[word_keys.size() - 1]));
+    }
+  }
+  for (std::uint32_t phase = 0; phase < abi::kPhaseCount; ++phase) {
+    for (const std::uint32_t index : ruleset.array<std::uint32_t>(header.phases[phase])) {
+      const abi::Rule& rule = ruleset.rules()[index];
+      phase_checks[phase].push_back((rule.flags & abi::kRuleScanned) != 0 ? rule.check
+                                                                          : abi::kNone32);
+    }
   }
 }
 

@@ -25,7 +25,11 @@ struct ScanIndex {
   };
   std::array<Zones, 2 * abi::kVariableCount> zones{};
   std::vector<std::uint64_t> node_changes;  ///< change_classes() by node; 0 where transparent
-  std::vector<std::uint64_t> set_changes;   ///< of all nodes of a set together
+  std::vector<std::uint64_t> set_changes;   ///< of all plain nodes of a set together
+  std::vector<std::uint32_t> word_keys;     ///< by word of `set_grams`: the key of its first bit
+  /// By phase and position in it: the check without which the rule is passed over, or kNone32.
+  /// Apart from the rules, so that passing over many of them touches few lines of memory.
+  std::array<std::vector<std::uint32_t>, abi::kPhaseCount> phase_checks;
 
   void build(const Ruleset& ruleset);
   /// The set that looks at a member's value (code: VariableId * 2) or name (+ 1); kNone32: none

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "dataplane/rules/byte_class.h"
+#include "dataplane/rules/operator/sqli_words.h"
 #include "dataplane/rules/row_filter.h"
 #include "dataplane/rules/scan_index.h"
 #include "dataplane/rules/transform/transform.h"
@@ -35,8 +36,8 @@ constexpr std::uint8_t kNoForm = 0xff;
 constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
-/// form goes through three sieves, each dearer and finer than the one before: byte classes, pairs
-/// of bytes, Hyperscan. Most honest values end in the first.
+/// form goes through sieves: byte classes or a pair of bytes that a pattern cannot do without, all
+/// its pairs, Hyperscan. Nearly all honest values end before the last.
 class Scanner {
  public:
   explicit Scanner(TransactionState& state)
@@ -47,40 +48,53 @@ class Scanner {
         uses_(state.ruleset->array<abi::PatternUse>(state.header().uses)),
         rows_(state.ruleset->array<abi::ScanRow>(state.header().rows)),
         row_classes_(state.ruleset->array<std::uint64_t>(state.header().row_classes)),
+        groups_(state.ruleset->array<abi::ScanRows>(state.header().groups)),
+        keys_(state.ruleset->array<abi::ScanRows>(state.header().keys)),
+        group_classes_(state.ruleset->array<std::uint64_t>(state.header().group_classes)),
+        set_grams_(state.ruleset->array<std::uint64_t>(state.header().set_grams)),
         nodes_(state.ruleset->array<abi::TransformNode>(state.header().nodes)),
-        set_nodes_(state.ruleset->array<abi::ScanNode>(state.header().set_nodes)),
+        set_nodes_(state.ruleset->array<std::uint16_t>(state.header().set_nodes)),
         sets_(state.ruleset->array<abi::ScanSet>(state.header().sets)) {}
 
   void scan(Item item, std::uint32_t code, std::string_view key, Bytes value) {
     const std::uint32_t set = index_.set_for(*state_.ruleset, code, key);
     if (set == abi::kNone32) return;
     item_ = item;
-    const std::uint64_t classes = class_bitmap(value);
-    forms_[0] = {value, classes};
-    const std::uint64_t changes = index_.set_changes[set];
-    if ((changes & classes) == 0 && changes != kChangesAlways) {
-      one_form_ = true;
-      sieve(forms_[0], sets_[set].first_row, sets_[set].row_count);
-      look_closely(forms_[0]);
-      return;
-    }
+    set_ = &sets_[set];
+    set_index_ = set;
+    forms_[0] = {value, class_bitmap(value)};
+    form_count_ = 1;
+    step_count_ = 0;
+    current_ = 0;
+    const bool plain = (index_.set_changes[set] & forms_[0].classes) == 0;
+    one_form_ = plain && set_->plain_node_count == set_->node_count;
+    if (one_form_) return scan_form(forms_[0]);
     const std::size_t arena_used = state_.worker->arena.used();
-    one_form_ = false;
-    if (make_forms(sets_[set])) scan_forms(sets_[set]);
+    if (make_forms(plain)) {
+      for (; current_ < form_count_; ++current_) scan_form(forms_[current_]);
+    }
     state_.worker->arena.shrink_to(arena_used);
   }
 
  private:
-  bool make_forms(const abi::ScanSet& set);
+  bool make_forms(bool plain);
   bool step(std::uint16_t node);
-  void scan_forms(const abi::ScanSet& set);
-  void sieve(const Form& form, std::uint32_t first_row, std::uint32_t row_count);
-  [[nodiscard]] bool has_grams(const abi::ScanRow& row, const Form& form);
+  void scan_form(const Form& form);
+  void sieve_by_class(const Form& form);
+  void sieve_by_gram(const Form& form);
+  void sieve_rows(const Form& form, const abi::ScanRows& rows);
+  [[nodiscard]] bool is_of_this_form(std::uint16_t node) const {
+    return one_form_ || form_of_node_[node] == current_;
+  }
   void look_closely(const Form& form);
   void scan_database(std::uint32_t database, const Form& form);
   void found(const abi::ScanPattern& pattern);
   static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
 
+  [[nodiscard]] bool has_grams(const abi::ScanRow& row) const {
+    return std::all_of(std::begin(row.grams), std::end(row.grams),
+                       [&](Gram pair) { return scratch_.grams.has(pair); });
+  }
   [[nodiscard]] bool is_wanted(std::uint32_t pattern) const {
     return (scratch_.wanted[pattern / 64] >> pattern % 64 & 1) != 0;
   }
@@ -92,12 +106,15 @@ class Scanner {
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
   std::span<const std::uint64_t> row_classes_;
+  std::span<const abi::ScanRows> groups_, keys_;
+  std::span<const std::uint64_t> group_classes_, set_grams_;
   std::span<const abi::TransformNode> nodes_;
-  std::span<const abi::ScanNode> set_nodes_;
+  std::span<const std::uint16_t> set_nodes_;
   std::span<const abi::ScanSet> sets_;
   Item item_;
-  bool one_form_ = true;    ///< every node gives the value itself
-  bool has_grams_ = false;  ///< scratch_.grams are those of the current form
+  const abi::ScanSet* set_ = nullptr;
+  std::uint32_t set_index_ = 0;
+  bool one_form_ = true;  ///< every node gives the value itself
   std::uint8_t current_ = 0;
   std::size_t wanted_count_ = 0, wanted_left_ = 0;
   std::size_t form_count_ = 0, step_count_ = 0;
@@ -106,13 +123,14 @@ class Scanner {
   std::uint8_t form_of_node_[abi::kTransformNodesMax];
 };
 
-bool Scanner::make_forms(const abi::ScanSet& set) {
-  form_count_ = 1;
-  step_count_ = 0;
-  std::memset(form_of_node_, kNoForm, nodes_.size());
+/// plain: no transformation of the plain nodes changes the value.
+bool Scanner::make_forms(bool plain) {
+  std::memset(form_of_node_, plain ? 0 : kNoForm, nodes_.size());
   form_of_node_[0] = 0;
-  for (const abi::ScanNode& node : set_nodes_.subspan(set.first_node, set.node_count)) {
-    if (node.node != 0 && !step(node.node)) return false;
+  const std::uint32_t first = plain ? set_->plain_node_count : 0;
+  for (const std::uint16_t node :
+       set_nodes_.subspan(set_->first_node + first, set_->node_count - first)) {
+    if (node != 0 && !step(node)) return false;
   }
   return true;
 }
@@ -159,43 +177,50 @@ bool Scanner::step(std::uint16_t node) {
   return true;
 }
 
-void Scanner::scan_forms(const abi::ScanSet& set) {
-  const auto nodes = set_nodes_.subspan(set.first_node, set.node_count);
-  for (std::size_t form = 0; form < form_count_; ++form) {
-    current_ = static_cast<std::uint8_t>(form);
-    for (const abi::ScanNode& node : nodes) {
-      if (node.row_count > 0 && form_of_node_[node.node] == current_) {
-        sieve(forms_[form], node.first_row, node.row_count);
-      }
-    }
-    look_closely(forms_[form]);
-  }
+void Scanner::scan_form(const Form& form) {
+  sieve_by_class(form);
+  if (form.bytes.size() > 1 && set_->key_count > 0) sieve_by_gram(form);
+  if (wanted_count_ > 0) look_closely(form);
 }
 
-/// Byte classes of all rows, then pairs of those that pass. What is left is wanted.
-void Scanner::sieve(const Form& form, std::uint32_t first_row, std::uint32_t row_count) {
-  for (std::uint32_t start = 0; start < row_count; start += 64) {
-    const std::uint32_t block = first_row + start;
-    std::uint64_t passing =
-        passing_rows(&row_classes_[block], std::min(row_count - start, 64u), form.classes);
+void Scanner::sieve_by_class(const Form& form) {
+  for (std::uint32_t start = 0; start < set_->group_count; start += 64) {
+    const std::uint32_t block = set_->first_group + start;
+    std::uint64_t passing = passing_rows(&group_classes_[block],
+                                         std::min(set_->group_count - start, 64u), form.classes);
     for (; passing != 0; passing &= passing - 1) {
-      const abi::ScanRow& row = rows_[block + static_cast<unsigned>(std::countr_zero(passing))];
-      if (is_wanted(row.pattern) || !has_grams(row, form)) continue;
-      scratch_.wanted[row.pattern / 64] |= std::uint64_t{1} << row.pattern % 64;
-      scratch_.wanted_list[wanted_count_++] = static_cast<std::uint16_t>(row.pattern);
+      sieve_rows(form, groups_[block + static_cast<unsigned>(std::countr_zero(passing))]);
     }
   }
 }
 
-bool Scanner::has_grams(const abi::ScanRow& row, const Form& form) {
-  if (!has_grams_) {
-    scratch_.grams.assign(form.bytes);
-    has_grams_ = true;
+/// The rows of the pairs that the value has: few, whatever the number of patterns.
+void Scanner::sieve_by_gram(const Form& form) {
+  scratch_.grams.assign(form.bytes);
+  const std::size_t base = set_index_ * std::size_t{abi::kGramWords};
+  const std::uint64_t* wanted = &set_grams_[base];
+  const std::uint64_t* present = scratch_.grams.followers.data();
+  std::uint64_t words = words_in_common(present, wanted);
+  for (; words != 0; words &= words - 1) {
+    const auto word = static_cast<unsigned>(std::countr_zero(words));
+    for (std::uint64_t hits = present[word] & wanted[word]; hits != 0; hits &= hits - 1) {
+      const std::uint64_t below = wanted[word] & ((hits & (0 - hits)) - 1);
+      const auto rank = static_cast<unsigned>(std::popcount(below));
+      sieve_rows(form, keys_[index_.word_keys[base + word] + rank]);
+    }
   }
-  for (const std::uint16_t pair : row.grams) {
-    if (!scratch_.grams.has(pair)) return false;
+}
+
+void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
+  for (std::uint32_t i = rows.first_row; i < rows.first_row + rows.row_count; ++i) {
+    const abi::ScanRow& row = rows_[i];
+    if ((row_classes_[i] & ~form.classes) != 0 || !is_of_this_form(row.node)) continue;
+    // A group by class asks for no pairs, and scratch_.grams is not this form's there.
+    if (row.grams[0] != kAnyGram && !has_grams(row)) continue;
+    if (is_wanted(row.pattern)) continue;
+    scratch_.wanted[row.pattern / 64] |= std::uint64_t{1} << row.pattern % 64;
+    scratch_.wanted_list[wanted_count_++] = row.pattern;
   }
-  return true;
 }
 
 void Scanner::look_closely(const Form& form) {
@@ -204,8 +229,11 @@ void Scanner::look_closely(const Form& form) {
   wanted_left_ = 0;
   for (std::size_t i = 0; i < wanted_count_; ++i) {
     const abi::ScanPattern& pattern = patterns_[scratch_.wanted_list[i]];
-    if (pattern.kind == static_cast<std::uint8_t>(abi::ScanKind::kAlways)) {
-      found(pattern);
+    if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)) {
+      if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kSqli) ||
+          may_be_sqli(form.bytes, form.classes)) {
+        found(pattern);
+      }
       continue;
     }
     ++wanted_left_;
@@ -226,7 +254,6 @@ void Scanner::look_closely(const Form& form) {
     scratch_.wanted[scratch_.wanted_list[i] / 64] = 0;
   }
   wanted_count_ = 0;
-  has_grams_ = false;
 }
 
 void Scanner::scan_database(std::uint32_t database, const Form& form) {
@@ -252,7 +279,7 @@ int Scanner::on_match(unsigned id, unsigned long long, unsigned long long, unsig
 
 void Scanner::found(const abi::ScanPattern& pattern) {
   for (const abi::PatternUse& use : uses_.subspan(pattern.first_use, pattern.use_count)) {
-    if (one_form_ || form_of_node_[use.node] == current_) {
+    if (is_of_this_form(use.node)) {
       state_.candidates.add(use.check, item_, state_.region);
     }
   }

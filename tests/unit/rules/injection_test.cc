@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "dataplane/abi/limits.h"
+#include "dataplane/rules/byte_class.h"
 #include "dataplane/rules/operator/operator.h"
+#include "dataplane/rules/operator/sqli_words.h"
 #include "tests/unit/rules/random_values.h"
 #include "tests/unit/rules/vectors.h"
 
@@ -54,6 +56,62 @@ std::string random_statement(test::RandomValues& values) {
                                   : std::string(1, static_cast<char>(values.below(256)));
   }
   return text;
+}
+
+std::uint64_t classes_of_text(std::string_view text) { return classes_of_any(text); }
+
+/// Words, numbers and signs that the guard lets through without libinjection, now and then.
+std::string random_phrase(test::RandomValues& values) {
+  static const std::vector<std::string> kPieces = {
+      "blue",    "garden",  "select", "union",  "1",     "12ab", "1union",
+      "0x1for",  "1e5or",   "2dand",  "group",  "by",    "is",   "not",
+      "in",      "like",    "-",      "--",     "/",     "*",    ".",
+      ",",       ":",       "@",      "=",      "<",     "+",    "[",
+      "]",       "!",       "?",      "%",      "^",     "~",    " ",
+      " ",       "\t",      "\xa0",   "\xe9",   "sleep", "null", "current_date",
+      "_utf8",   "collate", "x",      "n",      "b",     "char", "int",
+      "or",      "having",  "1.5f",   "u.user", "case",  "when", "a",
+      "waitfor", "delay",   "0b1and", "e",      "\0"};
+  std::string text;
+  for (std::uint32_t pieces = 1 + values.below(9); pieces > 0; --pieces) {
+    text += kPieces[values.below(static_cast<std::uint32_t>(kPieces.size()))];
+  }
+  return text;
+}
+
+TEST(SqliWords, WhatTheyExcludeLibinjectionDoesNotFind) {
+  test::RandomValues values(20240612);
+  std::size_t excluded = 0, found = 0;
+  for (int i = 0; i < 400'000; ++i) {
+    const std::string text = i % 4 == 0 ? random_statement(values) : random_phrase(values);
+    char fingerprint[8] = {};
+    const bool is_sqli = libinjection_sqli(text.data(), text.size(), fingerprint) != 0;
+    const bool may_be = may_be_sqli(base::as_bytes(text), classes_of_text(text));
+    ASSERT_TRUE(may_be || !is_sqli) << text << " is " << fingerprint << ", seed 20240612";
+    excluded += may_be ? 0 : 1;
+    found += is_sqli ? 1 : 0;
+  }
+  EXPECT_GT(excluded, 10'000U);
+  EXPECT_GT(found, 5'000U);
+}
+
+TEST(SqliWords, HonestValuesNeedNoLook) {
+  for (const char* text :
+       {"blue garden 12345", "8a3f2b1c-11d2-4e5f-a0b1-c2d3e4f50617", "2024-06-11T10:30:00Z",
+        "anna.smith42@mail.example", "", "-17.5", "e/f"}) {
+    EXPECT_FALSE(may_be_sqli(base::as_bytes(std::string_view(text)), classes_of_text(text)))
+        << text;
+  }
+}
+
+TEST(DetectXss, FindsNothingWithoutATagOrAnAttribute) {
+  // What plan.cc relies on.
+  test::RandomValues values(20240613);
+  for (int i = 0; i < 400'000; ++i) {
+    std::string text = random_statement(values);
+    std::erase_if(text, [](char c) { return c == '<' || c == '='; });
+    ASSERT_EQ(libinjection_xss(text.data(), text.size()), 0) << text << ", seed 20240613";
+  }
 }
 
 TEST(DetectSqli, GivesTheFingerprint) {
