@@ -16,6 +16,8 @@ OWN = [str(SOURCE / "signatures/*.conf")]
 CRS = """
 SecRuleEngine On
 SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\\+|/)|text/)xml" "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
 SecResponseBodyAccess {response}
 SecResponseBodyMimeType text/plain text/html text/xml application/json
 Include /etc/modsecurity/crs/crs-setup.conf

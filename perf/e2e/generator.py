@@ -9,6 +9,8 @@ from .machine import SOURCE, Failure
 PROFILES = {"get": ["get.http"], "args": ["args.http"], "json": ["json.http"],
             "mixed": ["get.http", "args.http", "json.http"]}
 ATTACKS = SOURCE / "perf/profiles/attacks.http"
+# What the CRS at paranoia level 1 does not look for, and our own signatures do.
+API_ATTACKS = SOURCE / "perf/profiles/attacks-api.http"
 
 
 class Generator:
