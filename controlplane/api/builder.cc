@@ -3,6 +3,7 @@
 
 #include "controlplane/api/builder.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -37,6 +38,25 @@ const char* severity_name(std::uint8_t severity) {
   return severity < std::size(kNames) ? kNames[severity] : "";
 }
 
+/// The transformations behind the value that a match of this chain shows: those of its last link
+/// that does not itself look at MATCHED_*.
+json transformations(const seclang::Rule& rule) {
+  const seclang::Link* shown = &rule.head();
+  for (const seclang::Link& link : rule.links) {
+    const bool matched_vars =
+        std::any_of(link.targets.begin(), link.targets.end(), [](const seclang::Target& target) {
+          return target.variable == abi::VariableId::kMatchedVar ||
+                 target.variable == abi::VariableId::kMatchedVars;
+        });
+    if (!link.targets.empty() && !matched_vars) shown = &link;
+  }
+  json names = json::array();
+  for (const abi::TransformId id : shown->transforms) {
+    names.push_back(std::string(abi::transform_name(id)));
+  }
+  return names;
+}
+
 /// What events and `explain` say about rules: one entry per chain.
 std::string describe(const seclang::LinkedRules& rules, const compile::Program& program) {
   std::map<std::uint32_t, std::uint32_t> index_of;
@@ -56,6 +76,7 @@ std::string describe(const seclang::LinkedRules& rules, const compile::Program& 
                   {"rev", rule.rev},
                   {"ver", rule.ver},
                   {"tags", json::array()},
+                  {"transformations", transformations(rule)},
                   {"file", rules.file_name(head.place)},
                   {"line", head.place.line}};
     std::string text;

@@ -19,7 +19,7 @@ struct Context {
 
   std::vector<std::string> files;
   std::string policy, service, type, since, mode, client, response, request_file, key, output,
-      event;
+      event, verdict, reason, rule;
   std::vector<std::string> rules;
   std::uint64_t generation = 0, bundle_version = 0;
   std::size_t count = 10, limit = 100;

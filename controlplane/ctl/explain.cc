@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/ctl/client.h"
+#include "controlplane/ctl/decoding_steps.h"
 #include "controlplane/ctl/online.h"
 #include "controlplane/ctl/render.h"
 
@@ -25,11 +26,17 @@ void show_rule(const json& rule) {
   };
   line("message", rule.value("msg", ""));
   line("target", rule.value("target", ""));
+  line("parsed", rule.value("source", ""));
+  for (const json& step : rule.value("steps", json::array())) {
+    line("", step.value("transformation", "") + " -> " + step.value("value", ""));
+  }
   line("value", rule.value("value", ""));
   line("bytes", rule.value("value_b64", ""));
   line("matched", rule.value("matched", ""));
   if (rule.contains("value_bytes")) {
-    std::printf("  %-10s the first bytes of %s\n", "cut", rule["value_bytes"].dump().c_str());
+    const bool masked = rule.value("value", "").empty();
+    std::printf(masked ? "  %-10s masked, %s bytes\n" : "  %-10s the first bytes of %s\n",
+                masked ? "value" : "cut", rule["value_bytes"].dump().c_str());
   }
   if (!rule.value("file", "").empty()) {
     line("place", rule.value("file", "") + ":" + rule.value("line", json(0)).dump());
@@ -44,41 +51,81 @@ void show_rule(const json& rule) {
   }
 }
 
-}  // namespace
-
-int run_explain(const Context& context) {
-  json answer;
-  const int exit = ask(context, "/v1/explain/" + context.event, {}, answer);
-  if (exit != kDone) return exit;
-  if (context.json) {
-    print_json(answer);
-    return kDone;
-  }
+void show_verdict(const json& answer) {
   const std::string verdict = answer.value("verdict", "");
   std::printf("event       %s\n", answer.value("event_id", "").c_str());
   std::printf("verdict     %s, %s: %s\n",
               coloured(verdict, verdict == "block" ? Colour::kRed : Colour::kGreen).c_str(),
               answer.value("reason", "").c_str(), answer.value("meaning", "").c_str());
   std::printf("generation  %s\n", answer.value("generation", json(0)).dump().c_str());
-  std::printf("scores      %s\n", answer.value("scores", json::object()).dump().c_str());
-  std::printf("bytes       %s, every value judged whole: %s\n",
-              answer.value("bytes", json::object()).dump().c_str(),
-              answer.value("exact", true) ? "yes" : "no");
-  for (const json& record : answer.value("records", json::array())) {
-    std::printf(
-        "record      %s %s  %s:%s -> %s:%s  flow %s\n", record.value("timestamp", "").c_str(),
-        record.value("event_type", "").c_str(), record.value("src_ip", "").c_str(),
-        record.value("src_port", json(0)).dump().c_str(), record.value("dest_ip", "").c_str(),
-        record.value("dest_port", json(0)).dump().c_str(),
-        record.value("flow_id", json(0)).dump().c_str());
-    if (record.contains("http")) {
-      const json& http = record["http"];
-      std::printf("request     %s %s  host %s  status %s\n", http.value("http_method", "").c_str(),
-                  printable(http.value("url", ""), 500).c_str(),
-                  printable(http.value("hostname", "")).c_str(),
-                  http.value("status", json(nullptr)).dump().c_str());
-    }
+  const json scores = answer.value("scores", json::object());
+  std::printf("scores      inbound %s, outbound %s\n",
+              scores.value("inbound", json(0)).dump().c_str(),
+              scores.value("outbound", json(0)).dump().c_str());
+  const json bytes = answer.value("bytes", json::object());
+  std::printf("inspected   %s of %s request bytes, %s\n",
+              bytes.value("inspected", json(0)).dump().c_str(),
+              bytes.value("request", json(0)).dump().c_str(),
+              answer.value("exact", true) ? "every value judged whole"
+                                          : "a value too long to be judged whole");
+}
+
+/// What one record says beyond the verdict.
+void show_record(const json& record) {
+  const auto text = [&](const char* key) { return record.value(key, ""); };
+  const auto number = [](const json& from, const char* key) {
+    return from.value(key, json(0)).dump();
+  };
+  std::printf("\n%-11s %s  flow %s\n", text("event_type").c_str(), text("timestamp").c_str(),
+              number(record, "flow_id").c_str());
+  std::printf("  %-10s %s:%s -> %s:%s\n", "packets", text("src_ip").c_str(),
+              number(record, "src_port").c_str(), text("dest_ip").c_str(),
+              number(record, "dest_port").c_str());
+  if (record.contains("http")) {
+    const json& http = record["http"];
+    std::printf("  %-10s %s %s  host %s  status %s\n", "request",
+                http.value("http_method", "").c_str(),
+                printable(http.value("url", ""), 500).c_str(),
+                printable(http.value("hostname", "")).c_str(), number(http, "status").c_str());
   }
+  const json ours = record.value("sluice", json::object());
+  for (const char* key : {"service", "limit", "client_address", "route"}) {
+    if (ours.contains(key)) std::printf("  %-10s %s\n", key, ours.value(key, "").c_str());
+  }
+  if (ours.contains("packets")) {
+    std::printf("  %-10s %s\n", "dropped", number(ours, "packets").c_str());
+  }
+  std::string done;
+  for (const auto& [key, said] : {std::pair{"replied", "replied in the server's place"},
+                                  std::pair{"reset", "the connection was reset"},
+                                  std::pair{"partial", "a part had been forwarded"},
+                                  std::pair{"cut", "the record was cut to fit"}}) {
+    if (ours.value(key, false)) done += (done.empty() ? "" : "; ") + std::string(said);
+  }
+  if (!done.empty()) std::printf("  %-10s %s\n", "done", done.c_str());
+  if (const json staged = ours.value("staged", json::object()); staged.value("differs", false)) {
+    std::printf("  %-10s generation %s says %s (%s), rules %s\n", "staged",
+                number(staged, "generation").c_str(), staged.value("verdict", "").c_str(),
+                staged.value("reason", "").c_str(),
+                staged.value("rules", json::array()).dump().c_str());
+  }
+}
+
+}  // namespace
+
+int run_explain(const Context& context) {
+  json answer;
+  const int exit = ask(context, "/v1/explain/" + context.event, {}, answer);
+  if (exit != kDone) return exit;
+  if (answer.contains("rules")) {
+    for (json& rule : answer["rules"]) rule["steps"] = decoding_steps(rule);
+  }
+  if (context.json) {
+    print_json(answer);
+    return kDone;
+  }
+  show_verdict(answer);
+  for (const json& record : answer.value("records", json::array())) show_record(record);
   for (const json& rule : answer.value("rules", json::array())) show_rule(rule);
   return kDone;
 }

@@ -60,6 +60,12 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   events->add_flag("--follow", context.follow, "wait for more");
   events->add_option("--type", context.type, "one type only")
       ->check(CLI::IsMember({"alert", "http", "drop", "stats", "audit"}));
+  events->add_option("--verdict", context.verdict, "pass, monitor or block only")
+      ->check(CLI::IsMember({"pass", "monitor", "block"}));
+  events->add_option("--reason", context.reason, "of one reason only, as limit");
+  events->add_option("--service", context.service, "of one service only");
+  events->add_option("--client", context.client, "from one address only");
+  events->add_option("--rule", context.rule, "that one rule matched, by its id");
   events->add_option("--since", context.since, "15min, 24h, 7d, 2026-01-31T12:00");
   events->add_option("--limit", context.limit, "the newest N (default 100)");
   CLI::App* top = command("top", "busiest clients, routes, rules, reasons", run_top);

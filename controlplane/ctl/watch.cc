@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <vector>
 
 #include "controlplane/ctl/client.h"
 #include "controlplane/ctl/online.h"
@@ -108,8 +110,41 @@ void show_event(const json& event) {
   std::printf("%s\n", line.c_str());
 }
 
+bool has_filter(const Context& context) {
+  return !context.verdict.empty() || !context.reason.empty() || !context.service.empty() ||
+         !context.client.empty() || !context.rule.empty();
+}
+
+/// Whether the filters let a record through; those of others than requests say nothing to them.
+bool wanted(const Context& context, const json& event) {
+  const json ours = event.value("sluice", json::object());
+  const auto is = [](const std::string& filter, const json& from, const char* key) {
+    return filter.empty() || from.value(key, "") == filter;
+  };
+  if (!is(context.verdict, ours, "verdict") || !is(context.reason, ours, "reason") ||
+      !is(context.service, ours, "service")) {
+    return false;
+  }
+  if (!is(context.client, event, "src_ip") && !is(context.client, ours, "client_address")) {
+    return false;
+  }
+  if (context.rule.empty()) return true;
+  const json rules = event.value("alert", json::object()).value("rules", json::array());
+  return std::any_of(rules.begin(), rules.end(), [&](const json& rule) {
+    return std::to_string(number(rule, "id")) == context.rule;
+  });
+}
+
 void show_events(const Context& context, const json& answer) {
+  std::vector<json> events;
   for (const json& event : answer.value("events", json::array())) {
+    if (wanted(context, event)) events.push_back(event);
+  }
+  // What was asked for without a filter has its length already.
+  if (has_filter(context) && context.since.empty() && events.size() > context.limit) {
+    events.erase(events.begin(), events.end() - static_cast<std::ptrdiff_t>(context.limit));
+  }
+  for (const json& event : events) {
     if (context.json) {
       print_json(event);
     } else {
@@ -127,6 +162,15 @@ void top_table(const json& rows, const char* name) {
                grouped(number(row, "blocked")), rate, grouped(number(row, "mean_us"))});
   }
   if (!table.empty()) std::printf("%s\n", table.text().c_str());
+}
+
+/// Rows of each of the five tables, so that none scrolls out of the terminal.
+std::size_t rows_that_fit() {
+  constexpr std::size_t kTables = 5, kAround = 2;  // a head and an empty line each
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return 10;
+  const std::size_t taken = 3 + kTables * kAround;
+  return size.ws_row > taken + kTables ? (size.ws_row - taken) / kTables : 1;
 }
 
 void show_top(const json& answer) {
@@ -173,6 +217,7 @@ int run_events(const Context& context) {
     query["limit"] = "1000000";
   }
   if (context.follow && context.since.empty()) query["limit"] = "10";
+  if (has_filter(context)) query["limit"] = "1000000";
   json answer;
   if (const int exit = ask(context, "/v1/events", query, answer); exit != kDone) return exit;
   show_events(context, answer);
@@ -193,9 +238,11 @@ int run_events(const Context& context) {
 }
 
 int run_top(const Context& context) {
+  const bool live = !context.once && !context.json && ::isatty(STDOUT_FILENO) != 0;
   for (;;) {
     json answer;
-    const int exit = ask(context, "/v1/top", {{"count", std::to_string(context.count)}}, answer);
+    const std::size_t count = live ? std::min(context.count, rows_that_fit()) : context.count;
+    const int exit = ask(context, "/v1/top", {{"count", std::to_string(count)}}, answer);
     if (exit != kDone) return exit;
     if (context.json) {
       print_json(answer);
@@ -203,7 +250,7 @@ int run_top(const Context& context) {
       clear_screen();
       show_top(answer);
     }
-    if (context.once || context.json || ::isatty(STDOUT_FILENO) == 0) return kDone;
+    if (!live) return kDone;
     pause(context.interval_s);
   }
 }

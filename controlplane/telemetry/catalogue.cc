@@ -29,6 +29,9 @@ Catalogue make_catalogue(std::string_view image, std::string_view rules_json) {
       for (const auto& tag : entry.value("tags", nlohmann::json::array())) {
         if (tag.is_string()) rule.tags.push_back(tag.get<std::string>());
       }
+      for (const auto& name : entry.value("transformations", nlohmann::json::array())) {
+        if (name.is_string()) rule.transformations.push_back(name.get<std::string>());
+      }
       catalogue.rules.emplace(entry.value("id", 0u), std::move(rule));
     } catch (const nlohmann::json::exception&) {
       continue;  // an entry of another version: its rule shows by number only

@@ -116,10 +116,13 @@ void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& cata
   if (match.fixed.value_total > match.value.size()) {
     json.field("value_bytes", match.fixed.value_total);
   }
+  if (!match.source.empty()) bytes_field(json, "source", match.source);
   if (!match.matched.empty()) bytes_field(json, "matched", match.matched);
   json.field("blocking", match.fixed.blocking != 0);
   const Catalogue::Rule* rule = catalogue.rule(match.fixed.rule_id);
-  if (match.fixed.blocking != 0 && !decided.empty()) {
+  if (!match.message.empty()) {
+    json.field("msg", match.message);
+  } else if (match.fixed.blocking != 0 && !decided.empty()) {
     json.field("msg", decided);
   } else if (rule != nullptr && !rule->message.empty()) {
     json.field("msg", std::string_view(rule->message));

@@ -19,6 +19,7 @@ struct Catalogue {
   struct Rule {
     std::string message, severity, revision, text, file, logdata;
     std::vector<std::string> tags;
+    std::vector<std::string> transformations;  ///< of the value that a match shows, in order
     std::uint32_t line = 0;
     std::uint32_t index = 0;  ///< in the image: counters go by it
   };

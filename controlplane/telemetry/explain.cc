@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "controlplane/telemetry/collector.h"
 #include "dataplane/abi/reasons.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/ulid.h"
 
 namespace sluice::telemetry {
 namespace {
@@ -19,6 +22,14 @@ std::string reason_meaning(const std::string& name) {
   return {};
 }
 
+constexpr int kTriesForNew = 10;  // of 50 ms; the merger waits at most 100
+
+bool is_new(const std::string& event_id) {
+  base::Ulid ulid;
+  const std::uint64_t now_ms = base::wall_now() / base::kNanosPerMilli;
+  return base::parse_ulid(event_id, ulid) && (ulid.high >> 16) + 2'000 > now_ms;
+}
+
 json rule_of(const Catalogue& catalogue, const json& match) {
   json entry = match;
   const Catalogue::Rule* rule = catalogue.rule(match.value("id", 0u));
@@ -29,18 +40,24 @@ json rule_of(const Catalogue& catalogue, const json& match) {
   entry["severity"] = rule->severity;
   entry["tags"] = rule->tags;
   if (!entry.contains("msg")) entry["msg"] = rule->message;
+  if (!rule->transformations.empty()) entry["transformations"] = rule->transformations;
   return entry;
 }
 
 }  // namespace
 
 std::string Collector::explain(const std::string& event_id) {
-  {
-    const std::lock_guard lock(mutex_);
-    eve_.flush(base::wall_now());
+  std::vector<std::string> lines;
+  // A client may ask before the record of its reply has passed the merger.
+  for (int tries = is_new(event_id) ? kTriesForNew : 1; lines.empty() && tries > 0; --tries) {
+    {
+      const std::lock_guard lock(mutex_);
+      eve_.flush(base::wall_now());
+    }
+    // The files are read without the lock: a search over many must not hold up the records.
+    lines = find_event(options_.eve.path, event_id);
+    if (lines.empty() && tries > 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  // The files are read without the lock: a search over many must not hold up the records.
-  const auto lines = find_event(options_.eve.path, event_id);
   if (lines.empty()) return {};
   json answer{{"event_id", event_id}, {"records", json::array()}, {"rules", json::array()}};
   for (const std::string& line : lines) {

@@ -57,6 +57,10 @@ bool decode(std::uint32_t type, std::span<const std::uint8_t> payload, Record& r
       RuleMatch match;
       if (!decode_match(bytes, match)) return false;
       record.matches.push_back(match);
+    } else if (field.id == abi::EventFieldId::kRuleSource && !record.matches.empty()) {
+      record.matches.back().source = bytes;
+    } else if (field.id == abi::EventFieldId::kRuleMessage && !record.matches.empty()) {
+      record.matches.back().message = bytes;
     } else {
       record.fields.push_back({field.id, bytes});
     }

@@ -36,7 +36,9 @@ enum class EventFieldId : std::uint16_t {
   kClientAddress = 12,  ///< text, where it differs from the IP source
   kContentType = 13,
   kRoute = 14,
-  kStagedRule = 15,  ///< a rule id of the staged generation that matched
+  kStagedRule = 15,   ///< a rule id of the staged generation that matched
+  kRuleSource = 16,   ///< of the kRuleMatch before it: the value before its transformations
+  kRuleMessage = 17,  ///< of the kRuleMatch before it: its msg, macros expanded
 };
 
 struct EventField {

@@ -13,7 +13,8 @@ namespace {
 
 using abi::EventFieldId;
 
-constexpr std::size_t kTargetBytesMax = 128, kValueBytesMax = 512, kMatchedBytesMax = 256;
+constexpr std::size_t kTargetBytesMax = 128, kValueBytesMax = 512, kMatchedBytesMax = 256,
+                      kMessageBytesMax = 256;
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -85,6 +86,9 @@ class FieldWriter {
     if (!target.empty()) std::memcpy(at, target.data(), target.size());
     std::memcpy(at + target.size(), value, value_bytes);
     std::memcpy(at + target.size() + value_bytes, matched, matched_bytes);
+    if (mask) return;  // a message may quote the value
+    masked(EventFieldId::kRuleSource, base::as_text(match.source));
+    masked(EventFieldId::kRuleMessage, match.message.substr(0, kMessageBytesMax));
   }
   void number(EventFieldId id, std::uint32_t value) {
     char digits[10];
@@ -243,7 +247,10 @@ void EventWriter::write(abi::RingWriter& ring, abi::RecordType type,
       if (!match.nolog) fields.match(match, masks_target(options_, match.target));
     }
     for (const rules::RuleMatch& match : record.rules->matches()) {
-      if (match.blocking) fields.text(EventFieldId::kMessage, match.message);
+      // A message may quote the value: where that is masked, the catalogue's text stands for it.
+      if (match.blocking && !masks_target(options_, match.target)) {
+        fields.masked(EventFieldId::kMessage, match.message);
+      }
     }
   }
   if (record.staged != nullptr) {

@@ -283,6 +283,8 @@ void Judge::fill_header(const Transaction& transaction, std::uint16_t flags,
   header.flow_id = connection_.flow_id;
   if (transaction.live.generation != nullptr) {
     header.generation = transaction.live.generation->number();
+  } else if (context_.live != nullptr) {
+    header.generation = context_.live->number();  // judged before it had a transaction
   }
   std::memcpy(header.source, connection_.client.bytes, sizeof header.source);
   std::memcpy(header.destination, connection_.server.bytes, sizeof header.destination);

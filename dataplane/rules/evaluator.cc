@@ -24,6 +24,7 @@ struct ChainRun {
   std::size_t count = 0;
   std::int32_t score = 0;
   Bytes found;                 ///< what the operator of the last match found
+  Bytes source;                ///< the value of the last match before its transformations
   bool is_first_match = true;  ///< of this chain: MATCHED_* of the rule before it go
 };
 
@@ -55,6 +56,11 @@ bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& tar
   const bool negated = (rule.flags & abi::kRuleNegated) != 0;
   if ((outcome == MatchOutcome::kMatch) == negated) return false;
   run.found = found;
+  // Links on MATCHED_* look at what an earlier one has transformed: its source is theirs.
+  if (run.is_first_match || (target.variable != VariableId::kMatchedVar &&
+                             target.variable != VariableId::kMatchedVars)) {
+    run.source = target.value;
+  }
   if (!note_match(state, target, value, run)) return false;
   run.score += run_set_actions(state, rule);
   return true;
@@ -188,6 +194,11 @@ void report(TransactionState& state, const ChainRun& run, bool blocking) {
   match->value_total = static_cast<std::uint32_t>(last.value.size());
   match->value =
       state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
+  if (run.source.size() != last.value.size() ||
+      !std::equal(run.source.begin(), run.source.end(), last.value.begin())) {
+    match->source =
+        state.keep(run.source.first(std::min(run.source.size(), abi::kMatchValueBytesMax)));
+  }
   match->matched =
       state.keep(run.found.first(std::min(run.found.size(), abi::kMatchValueBytesMax)));
 }

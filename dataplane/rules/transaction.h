@@ -47,6 +47,7 @@ struct RuleMatch {
   std::string_view target;            ///< "ARGS:q": of the last value that matched
   base::Bytes value;                  ///< transformed, cut at kMatchValueBytesMax
   base::Bytes matched;                ///< the part of it that the operator found, where known
+  base::Bytes source;                 ///< before its transformations, where they changed it; cut
   std::uint32_t value_total = 0;      ///< bytes before cutting
   std::string_view message, logdata;  ///< macros expanded
 };

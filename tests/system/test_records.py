@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 
-from lab import SERVER4, Lab, check, figure, main, wait_for
+from lab import POLICY, SERVER4, Lab, check, figure, main, wait_for
 
 RULES = r'''
 SecRequestBodyAccess On
@@ -59,7 +59,7 @@ def secrets_are_masked():
 def explain_tells_all_also_after_restart_and_rotation():
     with Lab("explain", rules=RULES) as lab:
         lab.push()
-        _, body = lab.curl("/?q=%65vil-marker")
+        _, body = lab.curl("/?q=%2565vil-marker")
         event = json.loads(body)["event_id"]
         wait_for(lambda: any(e.get("sluice", {}).get("event_id") == event for e in lab.events()), 5,
                  "the event")
@@ -71,6 +71,9 @@ def explain_tells_all_also_after_restart_and_rotation():
             check(rule["id"] == 1001 and "evil-marker" in rule["text"], f"the rule: {rule}")
             check(rule["target"] == "ARGS:q", f"the target: {rule}")
             check("evil-marker" in str(rule.get("matched", rule.get("value"))), f"bytes: {rule}")
+            check(rule["source"] == "%65vil-marker", f"the bytes before decoding: {rule}")
+            check(rule["steps"] == [{"transformation": "urlDecodeUni", "value": "evil-marker"}],
+                  f"the decoding steps: {rule}")
             check(told["generation"] >= 1 and "bytes" in told, "generation and bytes")
         explain()
         lab.stop(lab.daemon)
@@ -81,6 +84,69 @@ def explain_tells_all_also_after_restart_and_rotation():
         text = lab.ctl("explain", event).stdout
         check("1001" in text and "urlDecodeUni" in text, f"for people: {text}")
         check(lab.ctl("explain", "0" * 26, check=False).returncode == 1, "an unknown event")
+
+
+def explain_answers_for_every_kind_of_verdict():
+    policy = POLICY + """    limits:
+      - {{ name: slow, key: ["header:x-api-key"], rate: 1/min, burst: 1, action: block }}
+      - {{ name: seen, key: ["header:x-seen"], rate: 1/min, burst: 1, action: monitor }}
+"""
+    masking = r"""SecRule ARGS "@contains masked-marker" "id:1002,phase:2,deny,msg:'saw %{MATCHED_VAR}'"
+"""
+    with Lab("kinds", rules=RULES + masking, policy=policy) as lab:
+        lab.push()
+
+        unique = iter(range(1000))
+
+        def event_of(target, *words):
+            # Requests without the header would share one bucket.
+            mine = ["-H", f"X-Api-Key: own{next(unique)}", "-H", f"X-Seen: own{next(unique)}"]
+            return json.loads(lab.curl(target, *(words or mine))[1])["event_id"]
+
+        def raw_event(data):
+            wire = lab.socket("client")
+            wire.settimeout(3)
+            wire.connect((SERVER4, 80))
+            wire.sendall(data)
+            answer = wire.recv(4096).decode()
+            wire.close()
+            return re.search(r"X-Sluice-Event: (\S+)", answer).group(1)
+
+        def told(event, reason, verdict="block"):
+            answer = lab.ctl_json("explain", event)
+            check(answer["reason"] == reason and answer["verdict"] == verdict and
+                  answer["meaning"] and answer["generation"] == 1, f"{reason}: {answer}")
+            record = answer["records"][0]
+            check(record["flow_id"] and record["src_ip"] == "10.77.0.1" and
+                  "inspected" in answer["bytes"], f"{reason}: {answer}")
+            check(reason in lab.ctl("explain", event).stdout, f"{reason}: not for people")
+            return answer
+        told(event_of("/?q=evil-marker"), "rules")
+        secret = told(event_of("/?password=masked-marker"), "rules")
+        check("masked-marker" not in json.dumps([secret["records"], secret["rules"][0]["msg"]]),
+              f"a masked value is shown: {secret}")
+        check(secret["rules"][0]["value_bytes"] == len("masked-marker"), f"no length: {secret}")
+        lab.curl("/", "-H", "X-Api-Key: k", "-H", "X-Seen: own")
+        limited = told(event_of("/", "-H", "X-Api-Key: k"), "limit")
+        check(limited["records"][0]["sluice"]["limit"] == "slow", f"which limit: {limited}")
+        told(raw_event(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+                       b"Transfer-Encoding: chunked\r\n\r\n"), "http_cl_and_te")
+        told(raw_event(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na"), "http_cl_bad")
+        for _ in range(2):
+            lab.curl("/", "-H", "X-Seen: k", "-H", f"X-Api-Key: own{next(unique)}")
+        tls = lab.socket("client")
+        tls.settimeout(3)
+        tls.connect((SERVER4, 80))
+        tls.sendall(bytes.fromhex("160301002a010000260303") + bytes(36))
+
+        def record_of(reason):
+            return wait_for(lambda: next((e["sluice"]["event_id"] for e in lab.events("alert")
+                                          if e["sluice"]["reason"] == reason and
+                                          (reason != "limit" or e["sluice"]["verdict"] == "monitor")),
+                                         None), 5, f"a record of {reason}")
+        told(record_of("tls_uninspected"), "tls_uninspected")
+        told(record_of("limit"), "limit", "monitor")
+        tls.close()
 
 
 def files_rotate_and_stay_bounded():
@@ -158,6 +224,7 @@ def metrics_speak_prometheus():
 
 if __name__ == "__main__":
     main(one_http_record_for_each_transaction, secrets_are_masked,
-         explain_tells_all_also_after_restart_and_rotation, files_rotate_and_stay_bounded,
+         explain_tells_all_also_after_restart_and_rotation,
+         explain_answers_for_every_kind_of_verdict, files_rotate_and_stay_bounded,
          a_full_disk_loses_records_and_nothing_else, sampled_records_keep_every_verdict,
          metrics_speak_prometheus)
