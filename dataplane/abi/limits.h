@@ -122,6 +122,12 @@ inline constexpr std::size_t kValuesMax = 8192;
 inline constexpr std::size_t kTransactionBytesMax = 2u << 20;
 /// Request body bytes kept and judged whole where the rules name no SecRequestBodyLimit.
 inline constexpr std::size_t kBodyBytesKept = 256 * 1024;
+/// A longer body is judged in batches of so many bytes or values; one value longer than that in
+/// pieces with an overlap. The record says exact: false.
+inline constexpr std::size_t kLongBatchBytes = 64 * 1024;
+inline constexpr std::size_t kLongBatchValues = 1024;
+inline constexpr std::size_t kLongOverlapBytes = 4096;
+inline constexpr std::size_t kLongDecoderBytes = 60 * 1024;  // of its decoder; transaction_memory
 /// Steps of one transaction (a rule and a value, a byte scanned counts 1/64); rule_budget.
 inline constexpr std::uint64_t kRuleStepsMax = 200'000;
 inline constexpr std::size_t kRuleMatchesMax = 512;      // reported matches; the rest is counted

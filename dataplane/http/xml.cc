@@ -96,7 +96,8 @@ void XmlDecoder::stop(XmlError error) {
 }
 
 bool XmlDecoder::parse(base::Bytes chunk, bool final, const Callbacks& callbacks) {
-  constexpr std::size_t kPieceMax = 1u << 20;  // expat counts in int
+  // What is left of a piece is copied with the next one: small pieces keep its buffer small.
+  constexpr std::size_t kPieceMax = 4096;
   current_pool = &pool_;
   callbacks_ = callbacks;
   while (error_ == XmlError::kNone) {

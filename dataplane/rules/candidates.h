@@ -27,6 +27,19 @@ class Candidates {
     return true;
   }
 
+  /// Takes over all candidates of another. False: no memory.
+  bool copy(const Candidates& from, Region& region) {
+    if (!begin(from.check_count_, region)) return false;
+    if (check_count_ > 0) std::memcpy(heads_, from.heads_, check_count_ * sizeof *heads_);
+    overflow_ = from.overflow_;
+    for (; count_ < from.count_; count_ += kBlock) {
+      if (!reserve(region)) return false;
+      std::memcpy(blocks_[count_ / kBlock], from.blocks_[count_ / kBlock], kBlock * sizeof(Entry));
+    }
+    count_ = from.count_;
+    return true;
+  }
+
   /// Notes a candidate; the same one again directly after itself is taken once. O(1). False when
   /// full: then every value counts as a candidate of every check.
   bool add(std::uint32_t check, Item item, Region& region) {

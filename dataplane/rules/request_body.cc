@@ -78,16 +78,6 @@ struct ArgumentSink {
   bool over_limit = false;
 };
 
-void set_error(TransactionState& state, bool error, std::string_view message) {
-  const std::string_view flag = error ? "1" : "0";
-  set_scalar(state, VariableId::kReqbodyError, flag);
-  set_scalar(state, VariableId::kReqbodyProcessorError, flag);
-  state.body_error = error;
-  if (!error) return;
-  set_scalar(state, VariableId::kReqbodyErrorMsg, message);
-  set_scalar(state, VariableId::kReqbodyProcessorErrorMsg, message);
-}
-
 void read_urlencoded(TransactionState& state) {
   bool invalid = state.values.first(VariableId::kUrlencodedError) != kNoValue &&
                  state.values.at(state.values.first(VariableId::kUrlencodedError)).view()[0] == '1';
@@ -126,7 +116,7 @@ void read_json(TransactionState& state) {
   if (reason != abi::Reason::kNone && !(reason == abi::Reason::kJsonDepth && depth != 0)) {
     state.fail(reason);
   }
-  set_error(state, !good || sink.over_limit, decoder.error_text());
+  set_body_error(state, !good || sink.over_limit, decoder.error_text());
 }
 
 struct XmlSink {
@@ -148,7 +138,7 @@ void read_xml(TransactionState& state) {
   if (good) good = decoder.finish(sink);
   if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
   if (!state.failed()) add_member(state, VariableId::kXml, "/*", sink.all_text.take());
-  set_error(state, !good, decoder.error_text());
+  set_body_error(state, !good, decoder.error_text());
 }
 
 struct MultipartSink {
@@ -216,17 +206,8 @@ void set_multipart_flags(TransactionState& state, const http::MultipartFlags& fl
              kUnmatched[flags.unmatched_boundary < 3 ? flags.unmatched_boundary : 1]);
 }
 
-/// With several Content-Type fields the last one decides.
-std::string_view content_type(const TransactionState& state) {
-  std::string_view found;
-  for (const http::Field& field : state.request->fields) {
-    if (field.id == http::FieldId::kContentType) found = field.value;
-  }
-  return found;
-}
-
 void read_multipart(TransactionState& state) {
-  const http::MultipartBoundary boundary = http::multipart_boundary(content_type(state));
+  const http::MultipartBoundary boundary = http::multipart_boundary(request_content_type(state));
   http::MultipartDecoder decoder(state.worker->arena, boundary);
   MultipartSink sink(state);
   bool good = decoder.feed(state.request_body.view(), sink);
@@ -236,7 +217,7 @@ void read_multipart(TransactionState& state) {
   set_multipart_flags(state, decoder.flags());
   const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
   const bool over = limit != 0 && sink.no_files_bytes > limit;
-  set_error(state, decoder.flags().error || over, decoder.error_text());
+  set_body_error(state, decoder.flags().error || over, decoder.error_text());
   if (over) set_scalar(state, VariableId::kInboundDataError, "1");
   set_scalar(state, VariableId::kFilesCombinedSize,
              state.keep(number_text(state, static_cast<std::int64_t>(sink.all_files_bytes))));
@@ -247,12 +228,13 @@ void read_with_processor(TransactionState& state) {
   const bool is_multipart = state.processor == http::BodyProcessor::kMultipart;
   if (limit != 0 && state.request_body.size > limit && !is_multipart &&
       state.processor != http::BodyProcessor::kNone) {
-    set_error(state, true, "Request body excluding files is bigger than the maximum expected.");
+    set_body_error(state, true,
+                   "Request body excluding files is bigger than the maximum expected.");
     return set_scalar(state, VariableId::kInboundDataError, "1");
   }
   switch (state.processor) {
     case http::BodyProcessor::kNone:
-      return set_error(state, false, {});
+      return set_body_error(state, false, {});
     case http::BodyProcessor::kUrlencoded:
       return read_urlencoded(state);
     case http::BodyProcessor::kMultipart:
@@ -329,6 +311,30 @@ void set_full_request(TransactionState& state) {
 }
 
 }  // namespace
+
+std::string_view request_content_type(const TransactionState& state) {
+  std::string_view found;
+  for (const http::Field& field : state.request->fields) {
+    if (field.id == http::FieldId::kContentType) found = field.value;
+  }
+  return found;
+}
+
+void set_body_error(TransactionState& state, bool error, std::string_view message) {
+  const std::string_view flag = error ? "1" : "0";
+  set_scalar(state, VariableId::kReqbodyError, flag);
+  set_scalar(state, VariableId::kReqbodyProcessorError, flag);
+  state.body_error = error;
+  if (!error) return;
+  set_scalar(state, VariableId::kReqbodyErrorMsg, message);
+  set_scalar(state, VariableId::kReqbodyProcessorErrorMsg, message);
+}
+
+void add_body_values(TransactionState& state) {
+  read_with_processor(state);
+  if (!shows_raw_body(state)) return;
+  set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+}
 
 void add_request_body(TransactionState& state) {
   decode_content(state);

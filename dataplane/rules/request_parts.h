@@ -14,6 +14,12 @@ void add_response_head(TransactionState& state, const http::ResponseHead& head);
 
 /// The variables of the whole request body: decodes it with the processor that is set. O(body).
 void add_request_body(TransactionState& state);
+/// The same for a part of a body, read by its processor as if it were whole.
+void add_body_values(TransactionState& state);
+/// REQBODY_ERROR and its kin.
+void set_body_error(TransactionState& state, bool error, std::string_view message);
+/// The Content-Type that decides: of several the last.
+std::string_view request_content_type(const TransactionState& state);
 /// RESPONSE_BODY and its length.
 void add_response_body(TransactionState& state);
 

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "dataplane/rules/evaluator.h"
+#include "dataplane/rules/long_body.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/request_parts.h"
 #include "dataplane/rules/scanner.h"
@@ -72,6 +73,7 @@ void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const Trans
   state_ = new (memory) TransactionState;
   TransactionState& state = *state_;
   state.region = region;
+  state.adopted.begin(worker.scratch_->pool, abi::kTransactionBytesMax);
   state.ruleset = &ruleset;
   state.worker = worker.scratch_.get();
   state.info = info;
@@ -116,6 +118,15 @@ abi::Verdict Transaction::request_body(base::Bytes bytes) {
   }
   const std::uint64_t limit =
       kept_bytes(settings.request_body_limit, settings.request_limit_action);
+  const bool partial = settings.request_body_limit != 0 &&
+                       settings.request_limit_action == abi::LimitAction::kProcessPartial;
+  if (state.long_body != nullptr || (!partial && state.request_body.size + bytes.size() > limit)) {
+    const ArenaScope scope(state);
+    state.exact = false;
+    if (state.long_body == nullptr) start_long_body(state);
+    if (!state.failed()) feed_long_body(state, bytes);
+    return state.verdict;
+  }
   if (!append_body(state, state.request_body, bytes, limit)) state.exact = false;
   return state.verdict;
 }
@@ -127,9 +138,14 @@ abi::Verdict Transaction::request_end() {
   state.ended_request = true;
   const ArenaScope scope(state);
   state.phase = 2;
-  state.inspected_bytes += state.request_body.size;
   const std::uint32_t first = state.values.size();
-  if (!state.failed()) add_request_body(state);
+  if (state.long_body != nullptr) {
+    state.inspected_bytes += state.request_body.total;
+    end_long_body(state);
+  } else {
+    state.inspected_bytes += state.request_body.size;
+    if (!state.failed()) add_request_body(state);
+  }
   scan_values(state, first);
   if (!state.failed()) run_phase(state, 2);
   return state.verdict;
@@ -182,6 +198,8 @@ void Transaction::finish() {
 void Transaction::release() {
   if (state_ == nullptr) return;
   Region region = state_->region;
+  state_->adopted.release();
+  if (state_->long_body != nullptr) drop_long_body(*state_);
   state_ = nullptr;
   region.release();
 }

@@ -45,6 +45,8 @@ struct BodyBuffer {
   [[nodiscard]] Bytes view() const { return {data, size}; }
 };
 
+class LongBody;
+
 /// Everything of one transaction. Lies in its own region.
 struct TransactionState {
   const Ruleset* ruleset = nullptr;
@@ -58,6 +60,8 @@ struct TransactionState {
   TxStore tx;
   Candidates candidates;
   BodyBuffer request_body, response_body;
+  LongBody* long_body = nullptr;  ///< reads the request body once it is too long to be kept
+  Region adopted;                 ///< of the batch of a long body that decided
 
   // Of the rule that is being evaluated.
   std::uint32_t matched_count = 0;  ///< since the last rule that did not match

@@ -26,6 +26,14 @@ bool TxStore::begin(const Ruleset& ruleset, Region& region) {
   return true;
 }
 
+bool TxStore::copy(const TxStore& from, Region& region) {
+  *this = from;
+  members_ = region.allocate_array<Member>(capacity_);
+  if (members_ == nullptr) return false;
+  std::copy_n(from.members_, from.size(), members_);
+  return true;
+}
+
 std::uint32_t TxStore::find(std::string_view key) const {
   for (std::uint32_t i = 0; i < size(); ++i) {
     if (members_[i].key.size() == key.size() && abi::same_name(members_[i].key, key)) return i;

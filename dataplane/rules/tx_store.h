@@ -22,6 +22,9 @@ class TxStore {
   /// False if the region is full. O(slots).
   bool begin(const Ruleset& ruleset, Region& region);
 
+  /// Takes over all members of another; their texts stay where they are. False: no memory.
+  bool copy(const TxStore& from, Region& region);
+
   /// Members, set or not: 0..size() - 1, slots first.
   [[nodiscard]] std::uint32_t size() const { return slot_count_ + extra_count_; }
   [[nodiscard]] bool is_set(std::uint32_t index) const { return members_[index].is_set; }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "dataplane/abi/limits.h"
@@ -78,6 +79,17 @@ class ValueTable {
     list.last = index;
     ++list.count;
     return index;
+  }
+  /// Takes over all values of another table; their bytes stay where they are. False: no memory.
+  bool copy(const ValueTable& from, Region& region) {
+    count_ = from.count_;
+    lists_ = from.lists_;
+    for (std::size_t block = 0; block * kBlock < count_; ++block) {
+      blocks_[block] = region.allocate_array<Value>(kBlock);
+      if (blocks_[block] == nullptr) return false;
+      std::memcpy(blocks_[block], from.blocks_[block], kBlock * sizeof(Value));
+    }
+    return true;
   }
   Value& at(std::uint16_t index) { return blocks_[index / kBlock][index % kBlock]; }
   [[nodiscard]] const Value& at(std::uint16_t index) const {

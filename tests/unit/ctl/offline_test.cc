@@ -128,6 +128,55 @@ TEST_F(Offline, CheckReadsBodiesLongerThanASegment) {
   EXPECT_EQ(answer()["rules"][0]["target"], "ARGS:b");
 }
 
+/// Behind more than is kept whole, at every place relative to the borders of a batch.
+TEST_F(Offline, CheckReadsLongBodiesToTheirEnd) {
+  const std::string much(300'000, 'x');
+  for (const std::size_t more : {0, 1, 61'430, 65'530, 131'070}) {
+    const std::string pad = much + std::string(more, 'y');
+    for (const std::string& body : {"a=" + pad + "attack", "a=" + pad + "&b=attack&c=" + much,
+                                    "a=" + pad + "attack" + much}) {
+      EXPECT_EQ(check(post(body, body.size())), 1) << more;
+      EXPECT_FALSE(answer()["exact"]);
+    }
+    EXPECT_EQ(check(post("a=" + pad + "&b=flower", pad.size() + 11)), 0) << more;
+  }
+}
+
+TEST_F(Offline, CheckReadsLongBodiesOfEveryKind) {
+  write("rules.conf",
+        "SecRequestBodyAccess On\n"
+        "SecRule REQUEST_HEADERS:Content-Type json "
+        "\"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+        "SecRule REQUEST_HEADERS:Content-Type xml "
+        "\"id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
+        "SecRule ARGS|XML:/*|REQUEST_BODY attack \"id:3,phase:2,deny\"\n");
+  const std::string much(300'000, 'x');
+  std::string many = "[0";
+  for (int i = 0; i < 60'000; ++i) many += ",\"item " + std::to_string(i) + "\"";
+  const std::string part = "--b\r\nContent-Disposition: form-data; name=";
+  const struct {
+    std::string type, before, after;
+  } kKinds[] = {
+      {"application/json", "{\"a\":\"" + much + "\",\"b\":\"", "\"}"},
+      {"application/json", "{\"b\":\"" + much, "\"}"},
+      {"application/json", many + ",\"", "\"]"},
+      {"application/xml", "<a><b>" + much + "</b><c>", "</c></a>"},
+      {"text/plain", much, ""},
+      {"multipart/form-data; boundary=b",
+       part + "\"f\"; filename=\"f\"\r\n\r\n" + much + "\r\n" + part + "\"g\"\r\n\r\n",
+       "\r\n--b--\r\n"},
+  };
+  for (const auto& kind : kKinds) {
+    for (const bool bad : {true, false}) {
+      const std::string body = kind.before + (bad ? "attack" : "flower") + kind.after;
+      EXPECT_EQ(check("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: " + kind.type +
+                      "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body),
+                bad ? 1 : 0)
+          << kind.type << output_;
+    }
+  }
+}
+
 TEST_F(Offline, CheckJudgesWhatThereIsOfABodyThatIsCutShort) {
   ASSERT_EQ(check(post("a=attack", 100)), 1);
   EXPECT_EQ(answer()["rules"][0]["id"], 1001);

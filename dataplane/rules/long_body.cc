@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/long_body.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+#include <optional>
+
+#include "dataplane/http/content_decoder.h"
+#include "dataplane/http/json.h"
+#include "dataplane/http/multipart.h"
+#include "dataplane/http/xml.h"
+#include "dataplane/rules/evaluator.h"
+#include "dataplane/rules/request_parts.h"
+#include "dataplane/rules/scanner.h"
+
+namespace sluice::rules {
+
+namespace {
+
+/// The transaction as phase 1 left it, in a region of its own. False: no memory.
+bool copy_state(const TransactionState& from, TransactionState& to) {
+  Region region;
+  region.begin(from.worker->pool, abi::kTransactionBytesMax);
+  to = from;
+  to.region = region;
+  to.matches = nullptr;
+  to.match_count = to.match_capacity = 0;
+  to.matched = nullptr;
+  to.matched_count = 0;
+  to.request_body = {};
+  to.long_body = nullptr;
+  to.adopted.begin(from.worker->pool, abi::kTransactionBytesMax);
+  to.phase = 2;
+  bool good = to.values.copy(from.values, to.region) && to.tx.copy(from.tx, to.region) &&
+              to.candidates.copy(from.candidates, to.region);
+  if (good && from.removals != nullptr) {
+    using Removals = std::array<RuleRemoval, abi::kRuleRemovalsMax>;
+    to.removals = to.region.allocate_array<Removals>(1);
+    good = to.removals != nullptr;
+    if (good) *to.removals = *from.removals;
+  }
+  if (!good) to.region.release();
+  return good;
+}
+
+/// Compressed, encrypted or encoded media: more than one byte in 32 is a control that no text has.
+/// Nothing reads such a window as text, and every pattern would have to look at it.
+bool looks_binary(Bytes window) {
+  std::size_t controls = 0;
+  for (const std::uint8_t byte : window) {
+    controls += byte < 0x09 || (byte > 0x0d && byte < 0x20) ? 1U : 0U;
+  }
+  return controls > window.size() / 32;
+}
+
+}  // namespace
+
+/// The reader of one long body, and the batch that it fills.
+class LongBody {
+ public:
+  explicit LongBody(TransactionState& state) : state_(state) {}
+
+  bool open() {
+    const std::size_t arena_bytes = state_.processor == http::BodyProcessor::kXml
+                                        ? abi::kXmlMemoryBytes + 64 * 1024
+                                        : abi::kLongDecoderBytes;
+    auto* memory = state_.region.allocate_array<std::uint8_t>(arena_bytes);
+    raw_ = state_.region.allocate_array<std::uint8_t>(abi::kLongBatchBytes);
+    if (memory == nullptr || raw_ == nullptr) return false;
+    arena_ = base::Arena({memory, arena_bytes});
+    switch (state_.processor) {
+      case http::BodyProcessor::kNone:
+      case http::BodyProcessor::kUrlencoded:
+        break;
+      case http::BodyProcessor::kJson: {
+        http::JsonLimits limits;
+        const std::uint32_t depth = state_.header().settings.json_depth_limit;
+        if (depth != 0) limits.depth_max = std::min(limits.depth_max, depth);
+        json_.emplace(arena_, limits);
+        break;
+      }
+      case http::BodyProcessor::kMultipart:
+        multipart_.emplace(arena_, http::multipart_boundary(request_content_type(state_)));
+        break;
+      case http::BodyProcessor::kXml:
+        xml_.emplace(arena_);
+        break;
+    }
+    return true;
+  }
+
+  void feed(Bytes bytes) {
+    if (json_) {
+      error_ |= !error_ && !json_->feed(bytes, *this);
+    } else if (multipart_) {
+      multipart_->feed(bytes, *this);
+    } else if (xml_) {
+      error_ |= !error_ && !xml_->feed(bytes, *this);
+    } else {
+      feed_raw(bytes);
+    }
+  }
+
+  void finish() {
+    if (json_) {
+      error_ |= error_ || !json_->finish(*this);
+      if (json_->reason() != abi::Reason::kNone) state_.fail(json_->reason());
+    } else if (multipart_) {
+      error_ = !multipart_->finish(*this);
+      if (multipart_->reason() != abi::Reason::kNone) state_.fail(multipart_->reason());
+    } else if (xml_) {
+      error_ |= error_ || !xml_->finish(*this);
+      if (xml_->reason() != abi::Reason::kNone) state_.fail(xml_->reason());
+      end_value(VariableId::kXml, "/*");
+    } else if (raw_size_ != 0) {
+      judge_raw(raw_size_);
+    }
+    judge_batch();
+  }
+  void drop() {
+    if (batch_open_) batch_.region.release();
+    batch_open_ = false;
+  }
+  [[nodiscard]] bool error() const { return error_; }
+  [[nodiscard]] std::string_view error_text() const {
+    if (json_) return json_->error_text();
+    if (multipart_) return multipart_->error_text();
+    return xml_ ? xml_->error_text() : std::string_view();
+  }
+
+  // The decoders' sink.
+  void name(Bytes piece) { set_key(base::as_text(piece)); }
+  void value(Bytes piece) { add_text(VariableId::kArgs, piece); }
+  void end() { end_value(VariableId::kArgs, key()); }
+  void text(Bytes piece) {
+    set_key("/*");
+    add_text(VariableId::kXml, piece);
+  }
+  void attribute(std::string_view, std::string_view value) {
+    if (!open_batch()) return;
+    add_member(batch_, VariableId::kXml, "//@*", base::as_bytes(batch_.keep(value)));
+    batch_bytes_ += value.size();
+  }
+  void part_begin(const http::MultipartPart& part) {
+    is_file_ = part.has_filename && !part.filename.empty();
+    set_key(part.name);
+    if (!open_batch()) return;
+    const std::string_view key = batch_.keep(part.name);
+    add_member(batch_, VariableId::kMultipartName, key, base::as_bytes(key));
+    if (!is_file_) return;
+    const Bytes filename = base::as_bytes(batch_.keep(part.filename));
+    add_member(batch_, VariableId::kMultipartFilename, key, filename);
+    add_member(batch_, VariableId::kFiles, key, filename);
+  }
+  void part_header(std::string_view line) {
+    if (!open_batch()) return;
+    add_member(batch_, VariableId::kMultipartPartHeaders, batch_.keep(key()),
+               base::as_bytes(batch_.keep(line)));
+  }
+  void part_data(Bytes piece) {
+    if (!is_file_) {
+      add_text(VariableId::kArgsPost, piece);
+    } else if (is_used(state_, VariableId::kFilesTmpContent)) {
+      add_text(VariableId::kFilesTmpContent, piece);
+    }
+  }
+  void part_end() {
+    if (!is_file_) {
+      end_value(VariableId::kArgsPost, key());
+    } else if (is_used(state_, VariableId::kFilesTmpContent)) {
+      end_value(VariableId::kFilesTmpContent, key());
+    }
+  }
+
+ private:
+  [[nodiscard]] std::string_view key() const { return {key_.data(), key_size_}; }
+  void set_key(std::string_view key) {
+    key_size_ = std::min(key.size(), key_.size());
+    std::copy_n(key.data(), key_size_, key_.data());
+  }
+
+  /// A copy of the transaction to put values into.
+  bool open_batch() {
+    if (batch_open_) return !batch_.failed();
+    if (state_.failed()) return false;
+    if (!copy_state(state_, batch_)) {
+      state_.fail_memory();
+      return false;
+    }
+    batch_open_ = true;
+    batch_first_ = batch_.values.size();
+    return true;
+  }
+
+  /// Bytes of the value under way; a full buffer is judged, and its end opens the next piece.
+  void add_text(VariableId variable, Bytes piece) {
+    while (!piece.empty() && !state_.failed()) {
+      const std::size_t room = abi::kLongBatchBytes - raw_size_;
+      const Bytes part = piece.first(std::min(room, piece.size()));
+      std::memcpy(raw_ + raw_size_, part.data(), part.size());
+      raw_size_ += part.size();
+      piece = piece.subspan(part.size());
+      if (raw_size_ < abi::kLongBatchBytes) return;
+      add_value(variable, key());
+      judge_batch();
+      std::memmove(raw_, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
+      raw_size_ = abi::kLongOverlapBytes;
+    }
+  }
+  void end_value(VariableId variable, std::string_view key) {
+    add_value(variable, key);
+    raw_size_ = 0;
+    if (batch_bytes_ >= abi::kLongBatchBytes ||
+        (batch_open_ && batch_.values.size() - batch_first_ >= abi::kLongBatchValues)) {
+      judge_batch();
+    }
+  }
+  void add_value(VariableId variable, std::string_view key) {
+    if (!open_batch()) return;
+    const Bytes text = batch_.keep(Bytes{raw_, raw_size_});
+    add_member(batch_, variable, batch_.keep(key), text);
+    batch_bytes_ += raw_size_ + key.size();
+  }
+
+  /// Forms and bodies of no processor: the buffer is cut behind its last argument, or anywhere.
+  void feed_raw(Bytes bytes) {
+    while (!bytes.empty() && !state_.failed()) {
+      const std::size_t room = abi::kLongBatchBytes - raw_size_;
+      const Bytes part = bytes.first(std::min(room, bytes.size()));
+      std::memcpy(raw_ + raw_size_, part.data(), part.size());
+      raw_size_ += part.size();
+      bytes = bytes.subspan(part.size());
+      if (raw_size_ == abi::kLongBatchBytes) cut_raw();
+    }
+  }
+  void cut_raw() {
+    const std::string_view all(reinterpret_cast<const char*>(raw_), raw_size_);
+    const bool is_form = state_.processor == http::BodyProcessor::kUrlencoded;
+    const char separator = static_cast<char>(state_.header().settings.argument_separator);
+    const std::size_t last = is_form ? all.rfind(separator) : std::string_view::npos;
+    if (last != std::string_view::npos) {
+      judge_raw(last);
+      raw_size_ -= last + 1;
+      std::memmove(raw_, raw_ + last + 1, raw_size_);
+      return;
+    }
+    judge_raw(raw_size_);
+    // The rest of a long value goes on under its name.
+    const std::size_t equals = is_form ? all.find('=') : std::string_view::npos;
+    const std::size_t head = equals < key_.size() ? equals + 1 : 0;
+    std::memmove(raw_ + head, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
+    raw_size_ = head + abi::kLongOverlapBytes;
+  }
+  void judge_raw(std::size_t size) {
+    const bool as_is = state_.processor == http::BodyProcessor::kNone;
+    if (size == 0 || (as_is && looks_binary({raw_, size})) || !open_batch()) return;
+    batch_.request_body.data = raw_;
+    batch_.request_body.size = batch_.request_body.total = size;
+    add_body_values(batch_);
+    judge_batch();
+  }
+
+  void judge_batch() {
+    if (!batch_open_) return;
+    batch_open_ = false;
+    batch_bytes_ = 0;
+    scan_values(batch_, batch_first_);
+    if (!batch_.failed()) run_phase(batch_, 2);
+    batch_.worker->arena.reset();
+    state_.exact = false;
+    const bool worse = batch_.verdict.action > state_.verdict.action;
+    if (!worse) {
+      batch_.region.release();
+      return;
+    }
+    // Its matches explain the verdict: they and their memory are the transaction's now.
+    state_.verdict = batch_.verdict;
+    state_.limits = batch_.limits;
+    state_.limit_count = batch_.limit_count;
+    state_.matches = batch_.matches;
+    state_.match_count = batch_.match_count;
+    state_.match_capacity = batch_.match_capacity;
+    state_.adopted.release();
+    state_.adopted = batch_.region;
+  }
+
+  TransactionState& state_;
+  TransactionState batch_;
+  base::Arena arena_;
+  std::optional<http::JsonDecoder> json_;
+  std::optional<http::MultipartDecoder> multipart_;
+  std::optional<http::XmlDecoder> xml_;
+  std::uint8_t* raw_ = nullptr;
+  std::size_t raw_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
+  std::uint32_t batch_first_ = 0;
+  std::array<char, 512> key_ = {};
+  bool batch_open_ = false, is_file_ = false, error_ = false;
+};
+
+void start_long_body(TransactionState& state) {
+  for (const http::Field& field : state.request->fields) {
+    if (field.id == http::FieldId::kContentEncoding &&
+        http::content_coding(field.value) != http::ContentCoding::kIdentity) {
+      return state.fail(abi::Reason::kBodyTooLarge);
+    }
+  }
+  void* memory = state.region.allocate(sizeof(LongBody), alignof(LongBody));
+  if (memory == nullptr) return state.fail_memory();
+  state.long_body = new (memory) LongBody(state);
+  if (!state.long_body->open()) return state.fail_memory();
+  state.long_body->feed(state.request_body.view());
+}
+
+void feed_long_body(TransactionState& state, Bytes bytes) {
+  state.request_body.total += bytes.size();
+  if (!state.failed()) state.long_body->feed(bytes);
+}
+
+void end_long_body(TransactionState& state) {
+  if (state.failed()) return;
+  state.long_body->finish();
+  set_body_error(state, state.long_body->error(), state.long_body->error_text());
+}
+
+void drop_long_body(TransactionState& state) { state.long_body->drop(); }
+
+}  // namespace sluice::rules
