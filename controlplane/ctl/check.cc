@@ -15,11 +15,7 @@
 #include "controlplane/ctl/render.h"
 
 namespace sluice::ctl {
-namespace {
 
-using nlohmann::json;
-
-/// Base64 of RFC 4648 section 4 with its padding. False: it is not.
 bool decode_base64(const std::string& text, std::string& bytes) {
   bytes.resize(text.size() / 4 * 3 + 3);
   const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
@@ -33,6 +29,10 @@ bool decode_base64(const std::string& text, std::string& bytes) {
   bytes.resize(static_cast<std::size_t>(size) - padding);
   return true;
 }
+
+namespace {
+
+using nlohmann::json;
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -47,6 +47,7 @@ int run_config_test(const Context& context);
 int run_check(const Context& context);
 int run_replay(const Context& context);
 int run_rules_test(const Context& context);
+int run_rules_cost(const Context& context);
 
 int run_bundle_build(const Context& context);
 int run_bundle_sign(const Context& context);

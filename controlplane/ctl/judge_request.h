@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -13,6 +14,13 @@
 #include "controlplane/publish/publisher.h"
 
 namespace sluice::ctl {
+
+class CaptureReader;
+
+struct ReplayTotals {
+  std::uint64_t frames = 0, transactions = 0, blocked = 0, cut = 0;
+  std::map<abi::Reason, std::uint64_t> drops;
+};
 
 /// Rules and policy of an offline command, compiled: --rules, --policy, or else our signatures.
 /// Databases are kept in the user's cache folder. kDone, or kInvalid with all errors said.
@@ -30,6 +38,7 @@ class RequestJudge {
   /// service has not. Several requests in one: the worst verdict, all rules that matched.
   base::Result<nlohmann::json> judge(const std::string& request, const std::string& response,
                                      const std::string& client);
+  [[nodiscard]] OfflineEngine& engine() { return *engine_; }
 
  private:
   RequestJudge(std::unique_ptr<OfflineEngine> engine, const std::string& rules_json)
@@ -40,6 +49,14 @@ class RequestJudge {
   base::Nanos now_ = base::kNanosPerSecond;
   std::uint16_t client_port_ = 1023;
 };
+
+/// Base64 of RFC 4648 section 4 with its padding. False: it is not.
+bool decode_base64(const std::string& text, std::string& bytes);
+
+/// Pushes a whole capture through an engine, from outside and inside as the command line says.
+/// Error: where the capture is damaged.
+base::Status replay_capture(CaptureReader& capture, OfflineEngine& engine, bool with_policy,
+                            ReplayTotals& totals);
 
 /// The whole of a file, or of standard input for "-".
 base::Result<std::string> read_input(const std::string& path);

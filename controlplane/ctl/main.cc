@@ -151,6 +151,13 @@ void declare_offline(CLI::App& app, Context& context, Command& chosen) {
   rules_test->add_option("--response", context.response, "raw response, for phases 3 and 4");
   rules_test->add_option("--client", context.client, "address that the request comes from");
   rules_test->callback([&chosen] { chosen = run_rules_test; });
+  CLI::App* rules_cost =
+      engine_options(rules->add_subcommand("cost", "what each rule costs over recorded traffic"));
+  rules_option(rules_cost);
+  rules_cost->add_option("FILE", context.files, "a pcap or pcapng, or NDJSON as of check --batch")
+      ->required()
+      ->expected(1);
+  rules_cost->callback([&chosen] { chosen = run_rules_cost; });
 }
 
 int run(int argc, char** argv) {
@@ -180,7 +187,7 @@ int run(int argc, char** argv) {
     return kUsage;
   }
   const bool offline = chosen == run_config_test || chosen == run_check || chosen == run_replay ||
-                       chosen == run_rules_test;
+                       chosen == run_rules_test || chosen == run_rules_cost;
   if (context.socket.empty() && !offline) {
     const auto settings = api::load_settings(context.config, context.instance);
     if (!settings.ok()) return complain(context, kInvalid, settings.error().message);

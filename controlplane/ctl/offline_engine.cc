@@ -159,6 +159,12 @@ void OfflineEngine::set_time(base::Nanos now, std::uint64_t wall_ns) {
   }
 }
 
+const std::vector<rules::RuleCost>& OfflineEngine::measure_rules() {
+  costs_.assign(generation_->ruleset().rules().size(), {});
+  engine_->set_rule_costs(costs_);
+  return costs_;
+}
+
 void OfflineEngine::close_all() { engine_->close_all(now_, wall_); }
 
 }  // namespace sluice::ctl

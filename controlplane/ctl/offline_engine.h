@@ -17,6 +17,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/limit/table.h"
+#include "dataplane/rules/transaction.h"
 
 namespace sluice::ctl {
 
@@ -50,6 +51,8 @@ class OfflineEngine {
   /// Every connection ends here: what was under way gets its record.
   void close_all();
 
+  /// One for each rule of the image, from now on; read it when nothing is under way.
+  const std::vector<rules::RuleCost>& measure_rules();
   [[nodiscard]] const engine::Generation& generation() const { return *generation_; }
 
  private:
@@ -74,6 +77,7 @@ class OfflineEngine {
   std::unique_ptr<engine::Generation> generation_;
   std::unique_ptr<limit::Table> limits_;
   std::unique_ptr<abi::WorkerCounters> counters_;
+  std::vector<rules::RuleCost> costs_;
   std::vector<Slot> slots_;
   std::vector<std::size_t> free_slots_;
   base::Nanos now_ = base::kNanosPerSecond;

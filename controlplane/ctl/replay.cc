@@ -74,10 +74,7 @@ class Sides {
   std::map<std::pair<Address, Address>, Side> hosts_;
 };
 
-struct Totals {
-  std::uint64_t frames = 0, transactions = 0, blocked = 0, cut = 0;
-  std::map<abi::Reason, std::uint64_t> drops;
-};
+using Totals = ReplayTotals;
 
 std::string client_text(const abi::EventHeader& header) {
   std::string text;
@@ -120,6 +117,25 @@ void summarise(const Context& context, const Totals& totals, std::uint64_t skipp
 
 }  // namespace
 
+base::Status replay_capture(CaptureReader& capture, OfflineEngine& engine, bool with_policy,
+                            ReplayTotals& totals) {
+  Sides sides(engine.generation(), with_policy);
+  CapturedFrame frame;
+  base::Nanos first = 0;
+  for (;;) {
+    const auto more = capture.next(frame);
+    if (!more.ok()) return more.error();
+    if (!more.value()) return base::Unit{};
+    if (first == 0) first = frame.time_ns;
+    ++totals.frames;
+    totals.cut += frame.truncated ? 1 : 0;
+    const base::Nanos elapsed = frame.time_ns > first ? frame.time_ns - first : 0;
+    engine.set_time(base::kNanosPerSecond + elapsed, frame.time_ns);
+    const abi::Reason dropped = engine.push(sides.side_of(frame.bytes), frame.bytes, true);
+    if (dropped != abi::Reason::kNone) ++totals.drops[dropped];
+  }
+}
+
 int run_replay(const Context& context) {
   auto opened = CaptureReader::open(context.files[0]);
   if (!opened.ok()) return complain(context, kUsage, opened.error().message);
@@ -141,27 +157,10 @@ int run_replay(const Context& context) {
     answer["transaction"] = record.header->transaction;
     report(context, std::move(answer), totals);
   });
-  Sides sides(engine.generation(), !context.policy.empty());
-  CapturedFrame frame;
-  base::Nanos first = 0;
-  for (;;) {
-    const auto more = capture.next(frame);
-    if (!more.ok()) {
-      engine.close_all();
-      summarise(context, totals, capture.skipped());
-      return complain(context, kInvalid, more.error().message);
-    }
-    if (!more.value()) break;
-    if (first == 0) first = frame.time_ns;
-    ++totals.frames;
-    totals.cut += frame.truncated ? 1 : 0;
-    const base::Nanos elapsed = frame.time_ns > first ? frame.time_ns - first : 0;
-    engine.set_time(base::kNanosPerSecond + elapsed, frame.time_ns);
-    const abi::Reason dropped = engine.push(sides.side_of(frame.bytes), frame.bytes, true);
-    if (dropped != abi::Reason::kNone) ++totals.drops[dropped];
-  }
+  const auto done = replay_capture(capture, engine, !context.policy.empty(), totals);
   engine.close_all();
   summarise(context, totals, capture.skipped());
+  if (!done.ok()) return complain(context, kInvalid, done.error().message);
   return totals.blocked == 0 ? kDone : kNo;
 }
 

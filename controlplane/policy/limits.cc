@@ -81,6 +81,7 @@ void read_prefix(YamlReader& reader, const YAML::Node& node, Limit& into) {
 }
 
 void read_rate(YamlReader& reader, const YAML::Node& limit, Limit& into) {
+  reader.number(limit["burst"], "burst", 1, 1'000'000'000, into.burst);
   const YAML::Node node = limit["rate"];
   if (!node) return reader.complain(limit, "the limit has no rate (expected rate: 100/s)");
   const auto rate = config::parse_rate(node.IsScalar() ? node.Scalar() : std::string());
@@ -92,7 +93,6 @@ void read_rate(YamlReader& reader, const YAML::Node& limit, Limit& into) {
   if (rate.value().period_ns > kToleranceMaxNs) {
     return reader.complain(node, "rate: the period is longer than a year");
   }
-  reader.number(limit["burst"], "burst", 1, 1'000'000'000, into.burst);
   if (into.burst > kToleranceMaxNs / into.interval_ns) {
     reader.complain(limit["burst"] ? limit["burst"] : node,
                     "the burst takes longer than a year to come back at this rate");

@@ -192,6 +192,10 @@ std::span<const PoolSize> Engine::pools() const { return state_->sizes; }
 void Engine::set_joined_hook(JoinedHook hook) { state_->joined_hook = hook; }
 void Engine::set_observer(const Observer& observer) { state_->context.observer = observer; }
 
+void Engine::set_rule_costs(std::span<rules::RuleCost> costs) {
+  state_->rules_state->set_rule_costs(costs);
+}
+
 // -- generations --------------------------------------------------------------------------------
 
 void Engine::State::resolve_modes(const Switches& switches) {

@@ -33,6 +33,10 @@ namespace sluice::limit {
 class Table;
 }
 
+namespace sluice::rules {
+struct RuleCost;
+}
+
 namespace sluice::engine {
 
 /// Sizes of one worker's pools. Everything is allocated by create(); nothing grows.
@@ -142,6 +146,8 @@ class Engine {
     void (*transaction)(void* context, const TransactionRecord& record) = nullptr;
   };
   void set_observer(const Observer& observer);
+  /// WorkerState::set_rule_costs(), for `sluicectl rules cost`.
+  void set_rule_costs(std::span<rules::RuleCost> costs);
 
  private:
   struct State;

@@ -113,6 +113,12 @@ class Transaction {
   TransactionState* state_ = nullptr;
 };
 
+/// What one rule has cost, chain and all: transformations, confirmations and actions of its own.
+/// The scans that all rules share are in none.
+struct RuleCost {
+  std::uint64_t ns = 0, evaluations = 0, matches = 0;
+};
+
 /// What one worker needs to judge whatever the ruleset: pools for transactions, scratch for
 /// transformations and PCRE2, memo. Made before the worker starts. (Hyperscan's scratch is part of
 /// a Ruleset, one per worker, because it depends on the databases.)
@@ -135,6 +141,9 @@ class WorkerState {
   };
   [[nodiscard]] const Counts& counts() const;
   [[nodiscard]] std::size_t pool_bytes_used() const;
+  /// Counts from now on by index of the rule (Ruleset::rules()); `costs` outlives this. Not for the
+  /// wire: two clock readings for each rule evaluated. Empty: no longer.
+  void set_rule_costs(std::span<RuleCost> costs);
 
  private:
   friend class Transaction;

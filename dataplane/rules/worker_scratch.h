@@ -36,6 +36,7 @@ struct WorkerScratch {
   base::HashKey key{};
   ScanScratch scan;
   WorkerState::Counts counts;
+  std::span<RuleCost> costs;       ///< empty on the wire
   std::span<std::uint8_t> mapped;  ///< pool and arena, to be unmapped
 };
 

@@ -43,6 +43,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
 WorkerState::~WorkerState() = default;
 
 const WorkerState::Counts& WorkerState::counts() const { return scratch_->counts; }
+
+void WorkerState::set_rule_costs(std::span<RuleCost> costs) { scratch_->costs = costs; }
 std::size_t WorkerState::pool_bytes_used() const { return scratch_->pool.bytes_in_use(); }
 
 }  // namespace sluice::rules

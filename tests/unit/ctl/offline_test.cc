@@ -249,6 +249,28 @@ TEST_F(Offline, RulesTestShowsWhatFires) {
   EXPECT_EQ(answer()["request"]["rules"][0]["id"], 1002);
 }
 
+TEST_F(Offline, RulesCostMeasuresEachRuleOverRequests) {
+  // GET /?q=odd and GET /, as base64.
+  write("lines",
+        "{\"request_b64\":\"R0VUIC8/cT1vZGQgSFRUUC8xLjENCkhvc3Q6IHgNCg0K\"}\n"
+        "{\"request_b64\":\"R0VUIC8gSFRUUC8xLjENCkhvc3Q6IHgNCg0K\"}\n");
+  const std::string command = "--json rules cost --rules '" + path("rules.conf") + "' '";
+  ASSERT_EQ(run(command + path("lines") + "'"), 0);
+  EXPECT_EQ(answer()["requests"], 2);
+  EXPECT_GT(answer()["ns_per_request"], answer()["rules_ns_per_request"]);
+  bool found = false;
+  const json costs = answer();
+  for (const json& rule : costs["rules"]) {
+    if (rule["id"] != 1002) continue;
+    found = true;
+    EXPECT_EQ(rule["matches"], 1);
+    EXPECT_GT(rule["ns"], 0);
+  }
+  EXPECT_TRUE(found);
+  write("lines", "{\"request_b64\":\"%%%\"}\n");
+  EXPECT_EQ(run(command + path("lines") + "'"), 2);
+}
+
 /// A capture of one connection: handshake, a request in two segments, a response.
 class Capture {
  public:
