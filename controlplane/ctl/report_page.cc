@@ -26,13 +26,14 @@ constexpr const char* kStyle = R"(
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);
 max-width:960px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .4rem}.sub{color:var(--soft)}
-.figures{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.2rem 0}
-.figures div{border:1px solid var(--line);border-radius:6px;padding:.6rem .9rem;min-width:8rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.2rem,1fr));gap:.75rem;
+margin:1.2rem 0}
+.figures div{border:1px solid var(--line);border-radius:6px;padding:.6rem .9rem}
 .figures b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}
 .figures span{color:var(--soft);font-size:.85rem}
 svg{width:100%;height:auto}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 .grid{stroke:var(--line)}.pass{fill:var(--pass)}.monitor{fill:var(--monitor)}.block{fill:var(--block)}
-.l{fill:none;stroke-width:1.8}.l0{stroke:var(--a)}.l1{stroke:var(--b)}.l2{stroke:var(--c)}
+.l{fill:none;stroke-width:2.4}.l0{stroke:var(--a)}.l1{stroke:var(--b)}.l2{stroke:var(--c)}
 .key{display:inline-block;width:.7rem;height:.7rem;border-radius:2px;margin:0 .3rem 0 .9rem}
 table{border-collapse:collapse;width:100%}td,th{padding:.2rem .5rem;text-align:left;
 border-bottom:1px solid var(--line);overflow-wrap:anywhere}
@@ -119,6 +120,15 @@ std::string svg(const char* id, std::uint64_t total, const std::string& inside) 
          decimal(kHeight) + "\" data-total=" + std::to_string(total) + ">" + inside + "</svg>\n";
 }
 
+/// The next number of which a quarter is 1, 2 or 5 times a power of ten.
+std::uint64_t round_axis(std::uint64_t most) {
+  for (std::uint64_t power = 1;; power *= 10) {
+    for (const std::uint64_t step : {1, 2, 5}) {
+      if (4 * step * power >= most) return 4 * step * power;
+    }
+  }
+}
+
 std::string verdict_plot(const json& report) {
   const json& buckets = report.at("buckets");
   std::uint64_t most = 1, total = 0;
@@ -128,11 +138,9 @@ std::string verdict_plot(const json& report) {
     most = std::max(most, sum);
     total += sum;
   }
+  most = round_axis(most);
   std::vector<std::string> labels;
-  for (std::uint64_t i = 0; i <= 4; ++i) {
-    labels.push_back(most >= 4 ? grouped(most * i / 4)
-                               : decimal(static_cast<double>(most * i) / 4));
-  }
+  for (std::uint64_t i = 0; i <= 4; ++i) labels.push_back(grouped(most / 4 * i));
   std::string out = axes(report, labels);
   const double step = (kWidth - kLeft) / static_cast<double>(buckets.size());
   const double room = kHeight - kBottom - kTop;
@@ -254,6 +262,7 @@ std::string report_page(const json& report, const std::string& instance) {
   out += top_table(report, "clients", "Clients");
   out += top_table(report, "routes", "Routes");
   out += top_table(report, "limits", "Limits");
+  out += top_table(report, "dropped", "Dropped packets, by connection");
   return out + "</html>\n";
 }
 

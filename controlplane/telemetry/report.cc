@@ -23,7 +23,7 @@ struct Bucket {
 
 struct Sums {
   std::vector<Bucket> buckets = std::vector<Bucket>(kReportBuckets);
-  TopTable reasons, clients, routes, rules, limits;
+  TopTable reasons, dropped, clients, routes, rules, limits;
   LatencyHistogram added, duration;
   std::uint64_t requests = 0, blocked = 0, monitored = 0, drops = 0;
 };
@@ -59,9 +59,12 @@ void take_http(const json& event, Bucket& bucket, Sums& sums) {
   const std::uint64_t added = ours.value("latency_us", std::uint64_t{0}) * 1000;
   const std::uint64_t duration = ours.value("duration_us", std::uint64_t{0}) * 1000;
   bucket.added.add(added);
-  bucket.duration.add(duration);
   sums.added.add(added);
-  sums.duration.add(duration);
+  // A request that we answered has no server's duration to show.
+  if (!blocked) {
+    bucket.duration.add(duration);
+    sums.duration.add(duration);
+  }
   sums.clients.add(ours.value("client_address", event.value("src_ip", "")), blocked, duration);
   std::string route = ours.value("route", "");
   if (route.empty() && event.contains("http")) {
@@ -78,11 +81,14 @@ void take(const json& event, Bucket& bucket, Sums& sums) {
   }
   const json& ours = event.at("sluice");
   const bool blocked = ours.value("verdict", "") == "block";
-  if (type == "drop") sums.drops += event.at("drop").value("packets", std::uint64_t{0});
-  if (type != "alert" && type != "drop") return;
+  if (type == "drop") {
+    sums.drops += event.at("drop").value("packets", std::uint64_t{0});
+    sums.dropped.add(ours.value("reason", ""), blocked, 0);
+    return;
+  }
+  if (type != "alert") return;
   sums.reasons.add(ours.value("reason", ""), blocked, 0);
   if (ours.contains("limit")) sums.limits.add(ours.value("limit", ""), blocked, 0);
-  if (type != "alert") return;
   for (const json& rule : event.at("alert").value("rules", json::array())) {
     std::string key = std::to_string(rule.value("id", 0u));
     if (rule.contains("msg")) key += " " + rule.value("msg", "").substr(0, 80);
@@ -127,6 +133,7 @@ std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
                     {"duration_us", percentiles(sums.duration)},
                     {"buckets", buckets},
                     {"reasons", rows(sums.reasons)},
+                    {"dropped", rows(sums.dropped)},
                     {"clients", rows(sums.clients)},
                     {"routes", rows(sums.routes)},
                     {"rules", rows(sums.rules)},
