@@ -26,6 +26,8 @@ def shadow_shows_what_would_differ():
         check(found["differ"] == 1 and found["stricter"] == 1, f"differences: {found}")
         check("O'Brien" in str(found) or "O%27Brien" in str(found), f"no request shown: {found}")
         check("1002" in str(found), f"no rule shown: {found}")
+        shown = lab.ctl("generations").stdout
+        check("Brien" in shown and "1 differ (1 stricter, 0 weaker)" in shown, f"for people: {shown}")
         promoted = lab.ctl_json("promote")
         check(promoted["state"] == "live" and promoted["compile_ms"] == 0, f"promote: {promoted}")
         check(lab.curl("/index.html?name=O'Brien")[0] == 403, "the promoted rules do not block")
@@ -117,6 +119,12 @@ def bundles_are_signed_and_newer():
         build(1, "ours")
         check(install().returncode != 0, "an older bundle was installed")
         check(install("--force").returncode == 0, "--force did not install an older one")
+        (home / "update.conf").write_text(WIDER.replace("1001", "2001").replace("1002", "2002")
+                                          .replace("evil-marker", "pushed-marker"))
+        build(3, "ours")
+        pushed = lab.ctl_json("push", bundle)
+        check(pushed["state"] == "live", f"a bundle is not pushed in one step: {pushed}")
+        check(lab.curl("/?q=pushed-marker")[0] == 403, "the pushed bundle's rules do not block")
         figure("bundle", len(whole), "bytes")
 
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -264,6 +265,28 @@ TEST_F(CollectorTest, DiskUseStaysBelowKeep) {
   for (const std::string& path : eve_files(eve.path)) total += std::filesystem::file_size(path);
   EXPECT_LE(total, 6000u);
   EXPECT_GE(total, 3000u);
+}
+
+TEST_F(CollectorTest, FilesOlderThanKeepGo) {
+  EveOptions eve = options_.eve;
+  eve.rotate_bytes = 1000;
+  eve.keep_age_s = 3600;
+  EveFile file(eve);
+  const auto fill = [&](std::uint64_t wall_ns) {
+    for (int i = 0; i < 10; ++i) {
+      file.append(std::string(199, 'x') + "\n");
+      file.flush(wall_ns);
+    }
+  };
+  fill(base::wall_now());
+  std::vector<std::string> files = eve_files(eve.path);
+  ASSERT_GE(files.size(), 2U);
+  const std::string oldest = files.back();
+  std::filesystem::last_write_time(
+      oldest, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  fill(base::wall_now() + 20 * base::kNanosPerSecond);
+  EXPECT_FALSE(std::filesystem::exists(oldest));
+  EXPECT_GE(eve_files(eve.path).size(), 2U);
 }
 
 TEST_F(CollectorTest, ReopensAfterSomebodyMovedTheFile) {
