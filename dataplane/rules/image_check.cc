@@ -225,6 +225,8 @@ class ProgramChecker {
 
   void check_operator(const abi::Rule& rule) {
     const auto id = static_cast<abi::OperatorId>(rule.operator_id);
+    require(rule.operator_id < abi::kOperatorCount);
+    if (rule.operator_id >= abi::kOperatorCount) return;
     require(abi::operator_info(id).support != abi::OperatorSupport::kRefused);
     switch (abi::operator_info(id).argument) {
       case abi::OperatorArgument::kRegex:

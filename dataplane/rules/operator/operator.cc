@@ -67,7 +67,7 @@ bool match_leaf(abi::OperatorId id, Bytes argument, Bytes value) {
     case OperatorId::kCount:
       break;
   }
-  SLUICE_CHECK(!"an operator that has a prepared form, or that no image may hold");
+  SLUICE_CHECK(false);  // an operator that has a prepared form, or that no image may hold
   return false;
 }
 
