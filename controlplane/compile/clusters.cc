@@ -15,12 +15,17 @@ namespace {
 /// Patterns up to which different companies share a database.
 constexpr std::size_t kClusterPatterns = 16;
 
+/// Databases of one pattern, and the share of honest values from which on a pattern gets one.
+constexpr std::size_t kAloneMax = 16;
+constexpr double kAloneShare = 0.02;
+
 class ClusterMaker {
  public:
   explicit ClusterMaker(DatabaseMaker& maker) : maker_(maker) {}
 
   std::vector<std::string> run(std::vector<Wanted>& wanted) {
     std::map<std::pair<bool, std::string>, std::vector<Wanted*>> companies;
+    set_apart(wanted);
     for (Wanted& each : wanted) {
       read(each);
       if (!each.refused) companies[{each.prefiltered, each.company}].push_back(&each);
@@ -30,7 +35,8 @@ class ClusterMaker {
     std::vector<Wanted*> cluster;
     for (const auto& [key, members] : companies) {
       if (!cluster.empty() && (cluster.size() + members.size() > kClusterPatterns ||
-                               cluster[0]->prefiltered != key.first)) {
+                               cluster[0]->prefiltered != key.first || is_alone(*members[0]) ||
+                               is_alone(*cluster[0]))) {
         make(cluster);
         cluster.clear();
       }
@@ -41,6 +47,21 @@ class ClusterMaker {
   }
 
  private:
+  static bool is_alone(const Wanted& wanted) { return wanted.company.starts_with('!'); }
+
+  static void set_apart(std::vector<Wanted>& wanted) {
+    std::vector<Wanted*> by_share;
+    for (Wanted& each : wanted) by_share.push_back(&each);
+    std::stable_sort(by_share.begin(), by_share.end(), [](const Wanted* one, const Wanted* other) {
+      return one->share > other->share;
+    });
+    for (std::size_t i = 0; i < std::min(kAloneMax, by_share.size()); ++i) {
+      if (by_share[i]->share >= kAloneShare) {
+        by_share[i]->company = "!" + std::to_string(by_share[i]->pattern);
+      }
+    }
+  }
+
   static void weaken(Wanted& wanted) {
     wanted.refused = wanted.prefiltered;
     wanted.prefiltered = true;

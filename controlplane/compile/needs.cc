@@ -42,7 +42,8 @@ double class_share(unsigned bit) {
 }
 
 bool implies(const Need& strong, const Need& weak) {
-  return (weak.classes & ~strong.classes) == 0 &&
+  return (weak.classes & ~strong.classes) == 0 && (weak.forbidden & ~strong.forbidden) == 0 &&
+         (weak.by_line || !strong.by_line || weak.forbidden == 0) &&
          std::includes(strong.grams.begin(), strong.grams.end(), weak.grams.begin(),
                        weak.grams.end());
 }
@@ -50,6 +51,8 @@ bool implies(const Need& strong, const Need& weak) {
 Need common(const Need& one, const Need& other) {
   Need result;
   result.classes = one.classes & other.classes;
+  result.forbidden = one.forbidden & other.forbidden;
+  result.by_line = one.by_line || other.by_line;
   std::set_intersection(one.grams.begin(), one.grams.end(), other.grams.begin(), other.grams.end(),
                         std::inserter(result.grams, result.grams.end()));
   return result;
@@ -119,6 +122,7 @@ double share_of(const Need& need) {
   for (unsigned bit = 0; bit < 64; ++bit) {
     if ((need.classes >> bit & 1) != 0) share *= class_share(bit);
   }
+  share /= 1 + 0.1 * __builtin_popcountll(need.forbidden);
   for (const Gram pair : need.grams) share *= std::min(1.0, 3 * gram_share(pair) + 0.05);
   return share;
 }
@@ -220,7 +224,7 @@ Needs byte_range_needs(const rules::ByteRange& good) {
     if ((good.allowed[byte / 64] >> byte % 64 & 1) == 0) codes.insert(rules::kByteCodes[byte]);
   }
   Needs needs;
-  for (const unsigned code : codes) needs.push_back({rules::classes_of_code(code), {}});
+  for (const unsigned code : codes) needs.push_back({rules::classes_of_code(code), {}, 0, false});
   // Nothing is outside: a need that no value meets is not worth a kind of its own.
   if (needs.empty()) needs.emplace_back();
   return needs;

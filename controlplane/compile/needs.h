@@ -18,8 +18,12 @@ namespace sluice::compile {
 struct Need {
   std::uint64_t classes = 0;
   std::set<rules::Gram> grams;
+  /// Classes that it must not have, as a match is the whole value. by_line: a line of it, so that
+  /// this holds for values of one line.
+  std::uint64_t forbidden = 0;
+  bool by_line = false;
 
-  [[nodiscard]] bool nothing() const { return classes == 0 && grams.empty(); }
+  [[nodiscard]] bool nothing() const { return classes == 0 && grams.empty() && forbidden == 0; }
 };
 
 /// The ways to match: a value that meets none of them cannot match. One that asks for nothing says

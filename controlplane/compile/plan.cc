@@ -172,8 +172,10 @@ class Planner {
     std::vector<Wanted> wanted;
     for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
       if (patterns_[i].expressions.empty()) continue;
-      wanted.push_back(
-          {i, patterns_[i].expressions, company[i] + kind_of(patterns_[i].needs), 0, false, false});
+      double share = 0;
+      for (const Need& need : patterns_[i].needs) share += share_of(need);
+      wanted.push_back({i, patterns_[i].expressions, company[i] + kind_of(patterns_[i].needs),
+                        share, 0, false, false});
     }
     program_.databases = make_clusters(wanted, maker_);
     for (const Wanted& each : wanted) {
@@ -348,11 +350,13 @@ class Planner {
       abi::ScanRow row{};
       row.pattern = static_cast<std::uint16_t>(each.pattern);
       row.node = each.node;
+      row.classes = each.need->classes;
+      row.forbidden = each.need->forbidden;
+      row.by_line = each.need->by_line ? 1 : 0;
       std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
       const std::vector<rules::Gram> grams = rarest_grams(*each.need, std::size(row.grams));
       std::copy(grams.begin(), grams.end(), row.grams);
       program_.rows.push_back(row);
-      program_.row_classes.push_back(each.need->classes);
     }
     return {first, static_cast<std::uint32_t>(rows.size())};
   }

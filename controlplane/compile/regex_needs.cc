@@ -100,10 +100,19 @@ class Reader {
   Needs run() {
     const Known known = alternatives();
     if (failed_ || at_ != text_.size()) return {Need{}};
-    return needs_of(known);
+    Needs needs = needs_of(known);
+    const bool whole = begin_ != Anchor::kNone && end_ != Anchor::kNone;
+    for (Need& need : needs) {
+      if (!whole) break;
+      need.forbidden = ~used_ & ~rules::class_bit(rules::ByteClass::kUpper);
+      need.by_line = begin_ == Anchor::kLine || end_ == Anchor::kLine;
+    }
+    return needs;
   }
 
  private:
+  enum class Anchor : std::uint8_t { kNone, kLine, kValue };
+
   [[nodiscard]] bool more() const { return at_ < text_.size() && !failed_; }
   [[nodiscard]] char peek(std::size_t ahead = 0) const {
     return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
@@ -121,7 +130,10 @@ class Reader {
   Known alternatives() {
     if (++depth_ > kNestingMax) return fail();
     std::vector<Known> all{sequence()};
-    while (more() && take("|")) all.push_back(sequence());
+    while (more() && take("|")) {
+      all.push_back(sequence());
+      if (depth_ == 1) begin_ = end_ = Anchor::kNone;
+    }
     --depth_;
     if (all.size() == 1) return all[0];
     Known result{true, {}, {}};
@@ -143,8 +155,10 @@ class Reader {
 
   Known sequence() {
     Sequence result;
+    bool is_first = true;
     while (more() && peek() != '|' && peek() != ')') {
       Needs elsewhere;
+      if (depth_ == 1) note_anchor(is_first);
       const Known part = atom(elsewhere);
       if (failed_) return Known::nothing();
       std::size_t least = 1, most = 1;
@@ -165,6 +179,21 @@ class Reader {
       }
     }
     return result.take();
+  }
+
+  /// Of the pattern as a whole: at_ stands on an atom of the outermost sequence.
+  void note_anchor(bool& is_first) {
+    const std::string_view rest = text_.substr(at_);
+    if (is_first && rest.starts_with("(?i)")) return;
+    if (is_first) {
+      // Neither can have a quantifier.
+      if (rest.starts_with("^")) begin_ = Anchor::kLine;
+      if (rest.starts_with("\\A")) begin_ = Anchor::kValue;
+    }
+    is_first = false;
+    end_ = rest == "$" || rest == "\\Z" ? Anchor::kLine
+           : rest == "\\z"              ? Anchor::kValue
+                                        : Anchor::kNone;
   }
 
   void quantifier(std::size_t& least, std::size_t& most) {
@@ -216,6 +245,7 @@ class Reader {
         return bracket();
       case '.':
         ++at_;
+        used_ = ~std::uint64_t{0};
         return Known::nothing();
       case '^':
       case '$':
@@ -267,15 +297,17 @@ class Reader {
   }
   bool close() { return take(")"); }
 
-  static Known of_byte(std::uint8_t byte) {
+  Known of_byte(std::uint8_t byte) {
+    used_ |= rules::classes_of_code(rules::kByteCodes[byte]);
     return {true, {Codes(1, static_cast<char>(rules::kByteCodes[byte]))}, {}};
   }
 
-  static Known of_set(const ByteSet& set) {
+  Known of_set(const ByteSet& set) {
     std::set<unsigned> codes;
     for (unsigned byte = 0; byte < 256; ++byte) {
       if (set[byte]) codes.insert(rules::kByteCodes[byte]);
     }
+    for (const unsigned code : codes) used_ |= rules::classes_of_code(code);
     if (codes.empty()) return Known::nothing();
     if (codes.size() <= kClassCodesMax) {
       Known known{true, {}, {}};
@@ -285,7 +317,8 @@ class Reader {
     Known known = Known::nothing();
     if (codes.size() > 16) return known;
     known.needs.clear();
-    for (const unsigned code : codes) known.needs.push_back({rules::classes_of_code(code), {}});
+    for (const unsigned code : codes)
+      known.needs.push_back({rules::classes_of_code(code), {}, 0, false});
     reduce(known.needs, kNeedsMax);
     return known;
   }
@@ -489,6 +522,8 @@ class Reader {
   std::string_view text_;
   std::size_t at_ = 0;
   std::size_t depth_ = 0;
+  std::uint64_t used_ = 0;  ///< classes of all bytes that a match may hold
+  Anchor begin_ = Anchor::kNone, end_ = Anchor::kNone;
   bool failed_ = false;
 };
 

@@ -180,13 +180,16 @@ struct ScanDatabase {
   std::uint64_t offset, bytes;  ///< from the start of the image
 };
 
-/// One way in which a pattern may match behind a node: the value must have all byte classes of the
-/// row's mask in `row_classes` (rules/byte_class.h) and all of these pairs (rules/grams.h). A value
-/// that meets no row of a pattern cannot match it.
+/// One way in which a pattern may match behind a node: the value must have all of `classes`
+/// (rules/byte_class.h), none of `forbidden`, and all of these pairs (rules/grams.h). A value that
+/// meets no row of a pattern cannot match it.
 struct ScanRow {
+  std::uint64_t classes;
+  std::uint64_t forbidden;  ///< where a match is the whole value
   std::uint16_t pattern;
   std::uint16_t node;
-  std::uint16_t grams[6];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
+  std::uint16_t by_line;   ///< 1: `forbidden` does not hold for values with line ends
+  std::uint16_t grams[5];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
 };
 inline constexpr std::uint16_t kGramCount = 4096;
 inline constexpr std::uint32_t kGramWords = kGramCount / 64;
@@ -194,7 +197,7 @@ inline constexpr std::uint32_t kGramWords = kGramCount / 64;
 /// Rows with something in common, without which a value passes none of them: a pair (`keys`), or
 /// byte classes, the group's mask in `group_classes` (`groups`; for rows that ask for no pair).
 struct ScanRows {
-  std::uint32_t first_row, row_count;  ///< into `rows` and `row_classes`
+  std::uint32_t first_row, row_count;  ///< into `rows`
 };
 
 /// The patterns that values of some zones are scanned for. Its nodes stand parents first, and those

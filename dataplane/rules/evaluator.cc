@@ -10,6 +10,7 @@
 #include "dataplane/rules/matcher.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scan_index.h"
+#include "dataplane/rules/scanner.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -263,6 +264,16 @@ bool match_measured(TransactionState& state, std::uint32_t index, ChainRun& run)
   return matched;
 }
 
+/// Whether REQUEST_BODY is a target that no ctl has taken away from the rule.
+bool wants_body(TransactionState& state, const abi::Rule& rule) {
+  const auto targets = state.ruleset->array<abi::RuleTarget>(state.header().targets)
+                           .subspan(rule.first_target, rule.target_count);
+  return std::any_of(targets.begin(), targets.end(), [&](const abi::RuleTarget& target) {
+    return static_cast<VariableId>(target.variable) == VariableId::kRequestBody &&
+           !is_target_removed(state, rule, target);
+  });
+}
+
 }  // namespace
 
 void run_phase(TransactionState& state, std::uint8_t phase) {
@@ -270,9 +281,14 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   state.matched_count = 0;
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
-  const std::vector<std::uint32_t>& checks = state.ruleset->scan_index().phase_checks[phase - 1];
+  const ScanIndex& index = state.ruleset->scan_index();
+  const std::vector<std::uint32_t>& checks = index.phase_checks[phase - 1];
   if (state.engine == abi::EngineMode::kOff) return;
   for (std::uint32_t position = 0; position < list.size();) {
+    if (state.unscanned_body != kNoValue && index.phase_bodies[phase - 1][position] != 0 &&
+        wants_body(state, rules[list[position]])) {
+      scan_body(state);
+    }
     if (checks[position] != abi::kNone32 && !state.candidates.any(checks[position])) {
       state.matched_count = 0;
       ++position;

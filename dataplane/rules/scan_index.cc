@@ -13,8 +13,40 @@
 namespace sluice::rules {
 
 namespace {
+
 constexpr std::size_t kLongKey = 63;
+
+bool looks_at_body(const Ruleset& ruleset, const abi::Rule& rule) {
+  const auto targets = ruleset.array<abi::RuleTarget>(ruleset.header().targets)
+                           .subspan(rule.first_target, rule.target_count);
+  return std::any_of(targets.begin(), targets.end(), [](const abi::RuleTarget& target) {
+    return target.variable == static_cast<std::uint16_t>(abi::VariableId::kRequestBody);
+  });
 }
+
+bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-';
+}
+
+/// `^name`, `name`, `name_*` as text. The keys' patterns ignore case.
+ScanIndex::KeyShape shape_of(std::string_view pattern, bool caseless) {
+  ScanIndex::KeyShape shape;
+  const bool begins = pattern.starts_with("^");
+  if (begins) pattern.remove_prefix(1);
+  // A last `x*` may match nothing, so it asks for nothing.
+  if (pattern.size() > 2 && pattern.ends_with("*") && is_plain(pattern[pattern.size() - 2])) {
+    pattern.remove_suffix(2);
+  }
+  if (!caseless || pattern.empty() || !std::all_of(pattern.begin(), pattern.end(), is_plain)) {
+    return shape;
+  }
+  shape.kind = begins ? ScanIndex::KeyShape::Kind::kBegins : ScanIndex::KeyShape::Kind::kContains;
+  shape.text = pattern;
+  return shape;
+}
+
+}  // namespace
 
 void ScanIndex::build(const Ruleset& ruleset) {
   const abi::RulesetHeader& header = ruleset.header();
@@ -50,9 +82,14 @@ void ScanIndex::build(const Ruleset& ruleset) {
   for (std::uint32_t phase = 0; phase < abi::kPhaseCount; ++phase) {
     for (const std::uint32_t index : ruleset.array<std::uint32_t>(header.phases[phase])) {
       const abi::Rule& rule = ruleset.rules()[index];
+      phase_bodies[phase].push_back(looks_at_body(ruleset, rule) ? 1 : 0);
       phase_checks[phase].push_back((rule.flags & abi::kRuleScanned) != 0 ? rule.check
                                                                           : abi::kNone32);
     }
+  }
+  for (const abi::RegexSpec& regex : ruleset.array<abi::RegexSpec>(header.regexes)) {
+    key_shapes.push_back(
+        shape_of(ruleset.text(regex.pattern), (regex.flags & abi::kRegexCaseless) != 0));
   }
 }
 

@@ -31,6 +31,16 @@ struct ScanIndex {
   /// Apart from the rules, so that passing over many of them touches few lines of memory.
   std::array<std::vector<std::uint32_t>, abi::kPhaseCount> phase_checks;
 
+  /// The same for rules that look at REQUEST_BODY: 1.
+  std::array<std::vector<std::uint8_t>, abi::kPhaseCount> phase_bodies;
+
+  /// A pattern of keys that is plain text: what most selectors are.
+  struct KeyShape {
+    enum class Kind : std::uint8_t { kPattern, kBegins, kContains } kind = Kind::kPattern;
+    std::string_view text;
+  };
+  std::vector<KeyShape> key_shapes;  ///< by regex
+
   void build(const Ruleset& ruleset);
   /// The set that looks at a member's value (code: VariableId * 2) or name (+ 1); kNone32: none
   /// does.

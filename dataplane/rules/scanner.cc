@@ -47,7 +47,6 @@ class Scanner {
         patterns_(state.ruleset->array<abi::ScanPattern>(state.header().patterns)),
         uses_(state.ruleset->array<abi::PatternUse>(state.header().uses)),
         rows_(state.ruleset->array<abi::ScanRow>(state.header().rows)),
-        row_classes_(state.ruleset->array<std::uint64_t>(state.header().row_classes)),
         groups_(state.ruleset->array<abi::ScanRows>(state.header().groups)),
         keys_(state.ruleset->array<abi::ScanRows>(state.header().keys)),
         group_classes_(state.ruleset->array<std::uint64_t>(state.header().group_classes)),
@@ -83,6 +82,9 @@ class Scanner {
   void sieve_by_class(const Form& form);
   void sieve_by_gram(const Form& form);
   void sieve_rows(const Form& form, const abi::ScanRows& rows);
+  [[nodiscard]] static bool has_line_end(const Form& form) {
+    return (form.classes & class_bit(ByteClass::kOtherWhitespace)) != 0;
+  }
   [[nodiscard]] bool is_of_this_form(std::uint16_t node) const {
     return one_form_ || form_of_node_[node] == current_;
   }
@@ -105,7 +107,6 @@ class Scanner {
   std::span<const abi::ScanPattern> patterns_;
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
-  std::span<const std::uint64_t> row_classes_;
   std::span<const abi::ScanRows> groups_, keys_;
   std::span<const std::uint64_t> group_classes_, set_grams_;
   std::span<const abi::TransformNode> nodes_;
@@ -214,7 +215,8 @@ void Scanner::sieve_by_gram(const Form& form) {
 void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
   for (std::uint32_t i = rows.first_row; i < rows.first_row + rows.row_count; ++i) {
     const abi::ScanRow& row = rows_[i];
-    if ((row_classes_[i] & ~form.classes) != 0 || !is_of_this_form(row.node)) continue;
+    if ((row.classes & ~form.classes) != 0 || !is_of_this_form(row.node)) continue;
+    if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) continue;
     // A group by class asks for no pairs, and scratch_.grams is not this form's there.
     if (row.grams[0] != kAnyGram && !has_grams(row)) continue;
     if (is_wanted(row.pattern)) continue;
@@ -292,11 +294,24 @@ void scan_values(TransactionState& state, std::uint32_t first) {
   for (std::uint32_t i = first; i < state.values.size() && !state.failed(); ++i) {
     const auto index = static_cast<std::uint16_t>(i);
     const Value& value = state.values.at(index);
+    if (value.variable == VariableId::kRequestBody) {
+      state.unscanned_body = index;
+      continue;
+    }
     const std::uint32_t code = static_cast<std::uint32_t>(value.variable) * 2;
     const std::string_view key = value.key();
     scanner.scan(Item::of_value(index), code, key, value.view());
     if (!key.empty()) scanner.scan(Item::of_name(index), code + 1, key, base::as_bytes(key));
   }
+}
+
+void scan_body(TransactionState& state) {
+  const std::uint16_t index = state.unscanned_body;
+  if (index == kNoValue) return;
+  state.unscanned_body = kNoValue;
+  Scanner(state).scan(Item::of_value(index),
+                      static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},
+                      state.values.at(index).view());
 }
 
 }  // namespace sluice::rules

@@ -10,6 +10,10 @@ namespace sluice::rules {
 /// Scans every value from number `first` on, and its name, for all patterns that any rule of any
 /// phase looks for in it, and notes the candidates. O(bytes of the values) with a factor for the
 /// forms that transformations give them.
+/// REQUEST_BODY is put off: scan_body().
 void scan_values(TransactionState& state, std::uint32_t first);
+
+/// Scans REQUEST_BODY if that was put off.
+void scan_body(TransactionState& state);
 
 }  // namespace sluice::rules

@@ -9,6 +9,7 @@
 #include "dataplane/abi/names.h"
 #include "dataplane/rules/persistent.h"
 #include "dataplane/rules/scalars.h"
+#include "dataplane/rules/scan_index.h"
 
 namespace sluice::rules {
 
@@ -171,6 +172,20 @@ void collect_scalar(TransactionState& state, VariableId variable, Collector& to)
 
 }  // namespace
 
+namespace {
+
+bool has_shape(const ScanIndex::KeyShape& shape, std::string_view key) {
+  if (shape.text.size() > key.size()) return false;
+  const std::size_t last =
+      shape.kind == ScanIndex::KeyShape::Kind::kBegins ? 0 : key.size() - shape.text.size();
+  for (std::size_t start = 0; start <= last; ++start) {
+    if (abi::same_name(key.substr(start, shape.text.size()), shape.text)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool selects(TransactionState& state, Selector selector, std::string_view wanted,
              std::uint32_t regex, std::string_view key) {
   switch (selector) {
@@ -179,6 +194,8 @@ bool selects(TransactionState& state, Selector selector, std::string_view wanted
     case Selector::kKey:
       return wanted.size() == key.size() && abi::same_name(wanted, key);
     case Selector::kRegex: {
+      const ScanIndex::KeyShape& shape = state.ruleset->scan_index().key_shapes[regex];
+      if (shape.kind != ScanIndex::KeyShape::Kind::kPattern) return has_shape(shape, key);
       const MatchOutcome outcome =
           state.worker->regex.match(state.ruleset->regex(regex), base::as_bytes(key));
       if (outcome == MatchOutcome::kLimit) state.fail(abi::Reason::kRuleBudget);

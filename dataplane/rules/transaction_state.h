@@ -62,6 +62,9 @@ struct TransactionState {
   BodyBuffer request_body, response_body;
   LongBody* long_body = nullptr;  ///< reads the request body once it is too long to be kept
   Region adopted;                 ///< of the batch of a long body that decided
+  /// REQUEST_BODY before a rule asks for it: where a parser has read the body, rule sets take the
+  /// raw one out of their targets again, and scanning it would be the largest part of the work.
+  std::uint16_t unscanned_body = kNoValue;
 
   // Of the rule that is being evaluated.
   std::uint32_t matched_count = 0;  ///< since the last rule that did not match

@@ -19,6 +19,8 @@ bool meets(const Needs& needs, std::string_view value) {
   grams.assign(base::as_bytes(value));
   for (const Need& need : needs) {
     bool met = (need.classes & ~classes) == 0;
+    const bool lines = value.find_first_of("\t\n\v\f\r") != std::string_view::npos;
+    if ((need.forbidden & classes) != 0 && !(need.by_line && lines)) met = false;
     for (const rules::Gram pair : need.grams) met = met && grams.has(pair);
     if (met) return true;
   }
@@ -46,6 +48,11 @@ const char* const kPatterns[] = {
     R"(^\s*[A-Z]:\\(?#comment)windows)",
     R"((?P<name>sel)ect(?<two>ed)?)",
     R"([\x00\xff\xac]\xed|\t\0)",
+    R"(\A\s*(?:id|cat|union|1)\s*\z)",
+    R"(^(?:[a-c]+|\d+)$)",
+    R"((?i)^(?:GET|SELECT)\z)",
+    R"(^a$|b)",
+    R"(\A(?:(?:a)|.b)\z)",
 };
 
 TEST(Needs, NoMatchFailsThem) {
@@ -89,6 +96,16 @@ TEST(Needs, ExcludeHonestValues) {
   EXPECT_FALSE(meets(regex_needs("<script[^>]*>"), "description"));
   EXPECT_FALSE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "/etc/hosts"));
   EXPECT_TRUE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "C:/BOOT.INI"));
+}
+
+TEST(Needs, WholeValuesHoldNothingElse) {
+  const Needs flag = regex_needs(R"((?i)\A\s*(?:true|1|yes|on)\s*\z)");
+  EXPECT_TRUE(meets(flag, " True\n"));
+  EXPECT_FALSE(meets(flag, "true blue"));
+  EXPECT_FALSE(meets(flag, "2024-11-01"));
+  const Needs address = regex_needs(R"(^[\d.:]+$)");
+  EXPECT_FALSE(meets(address, "www1.example"));
+  EXPECT_TRUE(meets(address, "www1.example\n10.0.0.1"));  // a line of it
 }
 
 TEST(Needs, WhatIsNotUnderstoodAsksForNothing) {
