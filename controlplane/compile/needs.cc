@@ -32,7 +32,11 @@ double code_share(unsigned code) {
   return 0.02;
 }
 
-double gram_share(Gram pair) { return 0.3 * code_share(pair / 64) * code_share(pair % 64); }
+double gram_share(Gram pair) {
+  const bool digits = pair / 64 == 63 || pair % 64 == 63;
+  if (digits) return 0.02;
+  return 0.3 * code_share(pair / 64) * code_share(pair % 64);
+}
 
 double class_share(unsigned bit) {
   for (unsigned code = 0; code < rules::kCodeCount; ++code) {
@@ -129,10 +133,17 @@ double share_of(const Need& need) {
 
 Need need_of_codes(std::string_view codes) {
   Need need;
+  unsigned last = 0;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    const auto code = static_cast<unsigned char>(codes[i]);
+    const auto known = static_cast<unsigned char>(codes[i]);
+    const unsigned code = known >= kKnownDigit ? rules::kCodeDigit : known;
     need.classes |= rules::classes_of_code(code);
-    if (i > 0) need.grams.insert(rules::gram(static_cast<unsigned char>(codes[i - 1]), code));
+    if (i > 0) need.grams.insert(rules::gram(last, code));
+    if (i > 0 && known >= kKnownDigit && static_cast<unsigned char>(codes[i - 1]) >= kKnownDigit) {
+      const unsigned before = static_cast<unsigned char>(codes[i - 1]) - kKnownDigit;
+      need.grams.insert(rules::digit_gram(before, known - kKnownDigit));
+    }
+    last = code;
   }
   return need;
 }
@@ -235,7 +246,7 @@ Needs literal_needs(const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     std::string codes;
     for (const char c : text) {
-      codes += static_cast<char>(rules::kByteCodes[static_cast<std::uint8_t>(c)]);
+      codes += static_cast<char>(known_code_of(static_cast<std::uint8_t>(c)));
     }
     needs.push_back(need_of_codes(codes));
   }

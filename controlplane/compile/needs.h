@@ -59,6 +59,12 @@ std::vector<rules::Gram> rarest_grams(const Need& need, std::size_t most);
 /// The class of a need that fewest honest values have; 0: it asks for none.
 std::uint64_t rarest_class(const Need& need);
 
+/// Texts are written in codes (rules/grams.h), with codes of their own for digits that are known.
+inline constexpr unsigned kKnownDigit = 64;
+constexpr unsigned known_code_of(std::uint8_t byte) {
+  return byte >= '0' && byte <= '9' ? kKnownDigit + byte - '0' : rules::code_of(byte);
+}
+
 /// One way: the codes stand behind one another.
 Need need_of_codes(std::string_view codes);
 

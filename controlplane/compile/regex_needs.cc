@@ -299,19 +299,25 @@ class Reader {
 
   Known of_byte(std::uint8_t byte) {
     used_ |= rules::classes_of_code(rules::kByteCodes[byte]);
-    return {true, {Codes(1, static_cast<char>(rules::kByteCodes[byte]))}, {}};
+    return {true, {Codes(1, static_cast<char>(known_code_of(byte)))}, {}};
   }
 
   Known of_set(const ByteSet& set) {
-    std::set<unsigned> codes;
+    std::set<unsigned> codes, texts;
+    std::size_t digits = 0;
     for (unsigned byte = 0; byte < 256; ++byte) {
-      if (set[byte]) codes.insert(rules::kByteCodes[byte]);
+      if (!set[byte]) continue;
+      codes.insert(rules::kByteCodes[byte]);
+      texts.insert(known_code_of(static_cast<std::uint8_t>(byte)));
+      if (rules::kByteCodes[byte] == rules::kCodeDigit) ++digits;
     }
+    // Which of many digits it is says little.
+    if (digits > 3) texts = codes;
     for (const unsigned code : codes) used_ |= rules::classes_of_code(code);
     if (codes.empty()) return Known::nothing();
-    if (codes.size() <= kClassCodesMax) {
+    if (texts.size() <= kClassCodesMax) {
       Known known{true, {}, {}};
-      for (const unsigned code : codes) known.texts.emplace_back(1, static_cast<char>(code));
+      for (const unsigned code : texts) known.texts.emplace_back(1, static_cast<char>(code));
       return known;
     }
     Known known = Known::nothing();

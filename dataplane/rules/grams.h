@@ -3,7 +3,10 @@
 
 #pragma once
 
+#include <emmintrin.h>
+
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "dataplane/base/bytes.h"
@@ -55,6 +58,11 @@ constexpr std::array<std::uint8_t, 256> make_code_table() {
 }
 }  // namespace detail
 inline constexpr std::array<std::uint8_t, 256> kByteCodes = detail::make_code_table();
+inline constexpr std::array<std::uint64_t, 256> kByteCodeBits = [] {
+  std::array<std::uint64_t, 256> bits{};
+  for (unsigned byte = 0; byte < 256; ++byte) bits[byte] = std::uint64_t{1} << kByteCodes[byte];
+  return bits;
+}();
 static_assert(kByteCodes['}'] == kCodeWhitespace - 1);
 
 /// A pair as one number.
@@ -64,6 +72,12 @@ constexpr Gram gram(unsigned first, unsigned second) {
 }
 /// A pair that every value has.
 inline constexpr Gram kAnyGram = gram(63, 63);
+/// Two digits next to each other are a pair of codes like any other, and one of these as well:
+/// addresses and magic numbers differ from honest numbers in nothing else.
+constexpr Gram digit_gram(unsigned first, unsigned second) {
+  const unsigned number = first * 10 + second;
+  return number < 62 ? gram(63, number) : gram(number - 62, 63);
+}
 
 /// The pairs of one value.
 struct GramSet {
@@ -76,12 +90,35 @@ struct GramSet {
     if (value.empty()) return;
     unsigned last = kByteCodes[value[0]];
     for (const std::uint8_t byte : value.subspan(1)) {
-      const unsigned code = kByteCodes[byte];
-      followers[last] |= std::uint64_t{1} << code;
-      last = code;
+      followers[last] |= kByteCodeBits[byte];
+      last = kByteCodes[byte];
     }
+    if ((followers[kCodeDigit] >> kCodeDigit & 1) != 0) add_digit_pairs(value);
   }
   [[nodiscard]] bool has(Gram pair) const { return (followers[pair / 64] >> pair % 64 & 1) != 0; }
+
+ private:
+  /// Without branches and shifts, as digits are random: a byte for each pair, and one for all else.
+  void add_digit_pairs(base::Bytes value) {
+    alignas(16) std::uint8_t seen[128] = {};
+    unsigned before = value[0] - unsigned{'0'};
+    for (const std::uint8_t byte : value.subspan(1)) {
+      const unsigned digit = byte - unsigned{'0'};
+      seen[before < 10 && digit < 10 ? before * 10 + digit : 127] = 0xff;
+      before = digit;
+    }
+    std::uint64_t words[2] = {};
+    for (unsigned i = 0; i < 7; ++i) {
+      const __m128i lanes = _mm_load_si128(reinterpret_cast<const __m128i*>(seen) + i);
+      words[i / 4] |= std::uint64_t{static_cast<std::uint32_t>(_mm_movemask_epi8(lanes))}
+                      << i % 4 * 16;
+    }
+    // As digit_gram() has them.
+    followers[63] |= words[0] & ((std::uint64_t{1} << 62) - 1);
+    for (std::uint64_t rest = words[0] >> 62 | words[1] << 2; rest != 0; rest &= rest - 1) {
+      followers[static_cast<unsigned>(std::countr_zero(rest))] |= std::uint64_t{1} << 63;
+    }
+  }
 };
 
 }  // namespace sluice::rules

@@ -52,6 +52,7 @@ const char* const kPatterns[] = {
     R"(^(?:[a-c]+|\d+)$)",
     R"((?i)^(?:GET|SELECT)\z)",
     R"(^a$|b)",
+    R"(1[0-2]{2}\.|12[37]|[0-9]42)",
     R"(\A(?:(?:a)|.b)\z)",
 };
 
@@ -96,6 +97,8 @@ TEST(Needs, ExcludeHonestValues) {
   EXPECT_FALSE(meets(regex_needs("<script[^>]*>"), "description"));
   EXPECT_FALSE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "/etc/hosts"));
   EXPECT_TRUE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "C:/BOOT.INI"));
+  EXPECT_FALSE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "31415926535"));
+  EXPECT_TRUE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "4294967295"));
 }
 
 TEST(Needs, WholeValuesHoldNothingElse) {
