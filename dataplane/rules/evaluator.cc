@@ -281,11 +281,11 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   state.matched_count = 0;
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
-  const ScanIndex& index = state.ruleset->scan_index();
-  const std::vector<std::uint32_t>& checks = index.phase_checks[phase - 1];
+  const ScanIndex& scans = state.ruleset->scan_index();
+  const std::vector<std::uint32_t>& checks = scans.phase_checks[phase - 1];
   if (state.engine == abi::EngineMode::kOff) return;
   for (std::uint32_t position = 0; position < list.size();) {
-    if (state.unscanned_body != kNoValue && index.phase_bodies[phase - 1][position] != 0 &&
+    if (state.unscanned_body != kNoValue && scans.phase_bodies[phase - 1][position] != 0 &&
         wants_body(state, rules[list[position]])) {
       scan_body(state);
     }

@@ -3,10 +3,8 @@
 
 #pragma once
 
-#include <emmintrin.h>
-
 #include <array>
-#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/base/bytes.h"
@@ -58,11 +56,6 @@ constexpr std::array<std::uint8_t, 256> make_code_table() {
 }
 }  // namespace detail
 inline constexpr std::array<std::uint8_t, 256> kByteCodes = detail::make_code_table();
-inline constexpr std::array<std::uint64_t, 256> kByteCodeBits = [] {
-  std::array<std::uint64_t, 256> bits{};
-  for (unsigned byte = 0; byte < 256; ++byte) bits[byte] = std::uint64_t{1} << kByteCodes[byte];
-  return bits;
-}();
 static_assert(kByteCodes['}'] == kCodeWhitespace - 1);
 
 /// A pair as one number.
@@ -79,46 +72,47 @@ constexpr Gram digit_gram(unsigned first, unsigned second) {
   return number < 62 ? gram(63, number) : gram(number - 62, 63);
 }
 
-/// The pairs of one value.
-struct GramSet {
-  std::array<std::uint64_t, 64> followers;  ///< by code: which codes stand behind it
-
-  /// O(n), no allocation.
-  void assign(base::Bytes value) {
-    followers.fill(0);
-    followers[63] = std::uint64_t{1} << 63;
-    if (value.empty()) return;
-    unsigned last = kByteCodes[value[0]];
-    for (const std::uint8_t byte : value.subspan(1)) {
-      followers[last] |= kByteCodeBits[byte];
-      last = kByteCodes[byte];
+/// The pairs of one value. Nothing is cleared between values: a pair is there if it bears the stamp
+/// of the last one.
+class GramSet {
+ public:
+  /// Takes the pairs of a value, and notes in `hits` those of them that have a bit in `wanted`
+  /// (64 words). hits: room for 4096. Returns how many. O(n), no allocation.
+  std::size_t assign(base::Bytes value, const std::uint64_t* wanted, Gram* hits) {
+    if (++stamp_ == 0) {
+      seen_.fill(0);
+      stamp_ = 1;
     }
-    if ((followers[kCodeDigit] >> kCodeDigit & 1) != 0) add_digit_pairs(value);
-  }
-  [[nodiscard]] bool has(Gram pair) const { return (followers[pair / 64] >> pair % 64 & 1) != 0; }
-
- private:
-  /// Without branches and shifts, as digits are random: a byte for each pair, and one for all else.
-  void add_digit_pairs(base::Bytes value) {
-    alignas(16) std::uint8_t seen[128] = {};
+    seen_[kAnyGram] = stamp_;
+    if (value.empty()) return 0;
+    // Without branches: what is no hit is written over by the next.
+    std::size_t count = 0;
+    unsigned last = kByteCodes[value[0]];
+    const auto note = [&](unsigned pair) {
+      const bool is_new = seen_[pair] != stamp_;
+      seen_[pair] = stamp_;
+      hits[count] = static_cast<Gram>(pair);
+      count += is_new & (wanted[pair / 64] >> pair % 64 & 1);
+    };
+    for (const std::uint8_t byte : value.subspan(1)) {
+      const unsigned code = kByteCodes[byte];
+      note(last * 64 + code);
+      last = code;
+    }
+    if (seen_[gram(kCodeDigit, kCodeDigit)] != stamp_) return count;
     unsigned before = value[0] - unsigned{'0'};
     for (const std::uint8_t byte : value.subspan(1)) {
       const unsigned digit = byte - unsigned{'0'};
-      seen[before < 10 && digit < 10 ? before * 10 + digit : 127] = 0xff;
+      note(before < 10 && digit < 10 ? digit_gram(before, digit) : kAnyGram);
       before = digit;
     }
-    std::uint64_t words[2] = {};
-    for (unsigned i = 0; i < 7; ++i) {
-      const __m128i lanes = _mm_load_si128(reinterpret_cast<const __m128i*>(seen) + i);
-      words[i / 4] |= std::uint64_t{static_cast<std::uint32_t>(_mm_movemask_epi8(lanes))}
-                      << i % 4 * 16;
-    }
-    // As digit_gram() has them.
-    followers[63] |= words[0] & ((std::uint64_t{1} << 62) - 1);
-    for (std::uint64_t rest = words[0] >> 62 | words[1] << 2; rest != 0; rest &= rest - 1) {
-      followers[static_cast<unsigned>(std::countr_zero(rest))] |= std::uint64_t{1} << 63;
-    }
+    return count;
   }
+  [[nodiscard]] bool has(Gram pair) const { return seen_[pair] == stamp_; }
+
+ private:
+  std::array<std::uint8_t, 4096> seen_{};
+  std::uint8_t stamp_ = 0;
 };
 
 }  // namespace sluice::rules

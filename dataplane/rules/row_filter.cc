@@ -48,24 +48,6 @@ std::uint64_t passing_one_by_one(const std::uint64_t* masks, unsigned count,
   return passing;
 }
 
-std::uint64_t common_one_by_one(const std::uint64_t* left, const std::uint64_t* right) {
-  std::uint64_t common = 0;
-  for (unsigned i = 0; i < 64; ++i) common |= std::uint64_t{(left[i] & right[i]) != 0} << i;
-  return common;
-}
-
-[[gnu::target("avx512f")]] std::uint64_t common_avx512(const std::uint64_t* left,
-                                                       const std::uint64_t* right) {
-  std::uint64_t common = 0;
-  for (unsigned i = 0; i < 64; i += 8) {
-    const unsigned bits =
-        _mm512_test_epi64_mask(_mm512_loadu_si512(left + i), _mm512_loadu_si512(right + i));
-    common |= std::uint64_t{bits} << i;
-  }
-  return common;
-}
-
-using Common = std::uint64_t (*)(const std::uint64_t*, const std::uint64_t*);
 using Filter = std::uint64_t (*)(const std::uint64_t*, unsigned, std::uint64_t);
 
 Filter choose() {
@@ -75,16 +57,11 @@ Filter choose() {
 }
 
 const Filter kFilter = choose();
-const Common kCommon = __builtin_cpu_supports("avx512f") ? common_avx512 : common_one_by_one;
 
 }  // namespace
 
 std::uint64_t passing_rows(const std::uint64_t* masks, unsigned count, std::uint64_t classes) {
   return kFilter(masks, count, classes);
-}
-
-std::uint64_t words_in_common(const std::uint64_t* left, const std::uint64_t* right) {
-  return kCommon(left, right);
 }
 
 }  // namespace sluice::rules

@@ -13,7 +13,4 @@ namespace sluice::rules {
 /// every value has a bitmap of its own.
 std::uint64_t passing_rows(const std::uint64_t* masks, unsigned count, std::uint64_t classes);
 
-/// Which of 64 words have a bit in common: bit i is set exactly if `(left[i] & right[i]) != 0`.
-std::uint64_t words_in_common(const std::uint64_t* left, const std::uint64_t* right);
-
 }  // namespace sluice::rules

@@ -197,18 +197,14 @@ void Scanner::sieve_by_class(const Form& form) {
 
 /// The rows of the pairs that the value has: few, whatever the number of patterns.
 void Scanner::sieve_by_gram(const Form& form) {
-  scratch_.grams.assign(form.bytes);
   const std::size_t base = set_index_ * std::size_t{abi::kGramWords};
   const std::uint64_t* wanted = &set_grams_[base];
-  const std::uint64_t* present = scratch_.grams.followers.data();
-  std::uint64_t words = words_in_common(present, wanted);
-  for (; words != 0; words &= words - 1) {
-    const auto word = static_cast<unsigned>(std::countr_zero(words));
-    for (std::uint64_t hits = present[word] & wanted[word]; hits != 0; hits &= hits - 1) {
-      const std::uint64_t below = wanted[word] & ((hits & (0 - hits)) - 1);
-      const auto rank = static_cast<unsigned>(std::popcount(below));
-      sieve_rows(form, keys_[index_.word_keys[base + word] + rank]);
-    }
+  const std::size_t count = scratch_.grams.assign(form.bytes, wanted, scratch_.hits);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t word = scratch_.hits[i] / 64;
+    const std::uint64_t below = (std::uint64_t{1} << scratch_.hits[i] % 64) - 1;
+    const auto rank = static_cast<unsigned>(std::popcount(wanted[word] & below));
+    sieve_rows(form, keys_[index_.word_keys[base + word] + rank]);
   }
 }
 

@@ -20,6 +20,7 @@ struct ScanScratch {
   std::uint64_t wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
   std::uint16_t wanted_list[abi::kScanPatternsMax] = {};  ///< the same as numbers
   GramSet grams;
+  Gram hits[abi::kGramCount];
 };
 
 /// The inside of a WorkerState: one worker's memory for judging.

@@ -16,7 +16,9 @@ namespace {
 bool meets(const Needs& needs, std::string_view value) {
   const std::uint64_t classes = rules::class_bitmap(base::as_bytes(value));
   rules::GramSet grams;
-  grams.assign(base::as_bytes(value));
+  static const std::uint64_t kNone[64] = {};
+  rules::Gram hits[4096];
+  grams.assign(base::as_bytes(value), kNone, hits);
   for (const Need& need : needs) {
     bool met = (need.classes & ~classes) == 0;
     const bool lines = value.find_first_of("\t\n\v\f\r") != std::string_view::npos;
@@ -127,6 +129,26 @@ TEST(Needs, LongListsAreMergedNotCut) {
   const Needs needs = literal_needs(words);
   EXPECT_LE(needs.size(), kLiteralNeedsMax);
   for (const std::string& word : words) EXPECT_TRUE(meets(needs, "x" + word)) << word;
+}
+
+TEST(GramSet, HitsAreThePairsThatAreWantedEachOnce) {
+  std::uint64_t wanted[64] = {};
+  const auto want = [&](rules::Gram pair) { wanted[pair / 64] |= std::uint64_t{1} << pair % 64; };
+  want(rules::gram(rules::code_of('u'), rules::code_of('n')));
+  want(rules::gram(rules::code_of('x'), rules::code_of('y')));
+  want(rules::digit_gram(4, 2));
+  want(rules::digit_gram(9, 9));
+  rules::GramSet grams;
+  rules::Gram hits[4096];
+  for (int round = 0; round < 600; ++round) {  // stamps come round
+    ASSERT_EQ(grams.assign(base::as_bytes(std::string_view("Union 1423 un 42")), wanted, hits), 2U);
+    EXPECT_TRUE(grams.has(rules::digit_gram(4, 2)) && grams.has(rules::digit_gram(1, 4)));
+    ASSERT_FALSE(grams.has(rules::gram(rules::code_of('x'), rules::code_of('y'))));
+    ASSERT_EQ(grams.assign(base::as_bytes(std::string_view("xy")), wanted, hits), 1U);
+    ASSERT_FALSE(grams.has(rules::digit_gram(4, 2)));
+  }
+  EXPECT_EQ(grams.assign({}, wanted, hits), 0U);
+  EXPECT_TRUE(grams.has(rules::kAnyGram));
 }
 
 TEST(RowFilter, AgreesWithTheDefinitionForEveryCount) {
