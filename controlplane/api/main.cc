@@ -153,12 +153,8 @@ int run(const Options& options) {
   telemetry::Collector collector(collector_options(settings.value(), publisher));
   publish::BundleStore bundles(
       paths.state, std::filesystem::path(paths.policy).parent_path().string() + "/keys");
-  Services services{publisher,
-                    collector,
-                    SLUICE_VERSION,
-                    SLUICE_COMMIT,
-                    options.instance,
-                    settings.value().eve.path,
+  Services services{publisher,     collector,        SLUICE_VERSION,
+                    SLUICE_COMMIT, options.instance, settings.value().eve.path,
                     &bundles};
   HttpServer control([&](const Request& request) { return handle(services, request); });
   HttpServer metrics([&](const Request& request) { return handle_metrics(services, request); });

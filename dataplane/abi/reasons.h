@@ -162,14 +162,14 @@
   X(kMidstream, "midstream", "forwarded uninspected: midstream: pass")                        \
   X(kUpgraded, "upgraded", "forwarded after an allowed upgrade")                              \
   X(kModeOff, "mode_off", "forwarded uninspected: mode off")                                  \
-  X(kIpTtl, "ip_ttl", "time to live or hop limit 0 towards a protected service")         \
-  X(kIpFrag, "ip_frag", "a fragment to a service with fragments: drop") \
-  X(kIpFragDup, "ip_frag_dup", "an exact copy of a fragment already held") \
-  X(kHttpHeaderForbidden, "http_header_forbidden", "a field clients may not set, by switch") \
-  X(kHttpCookie, "http_cookie", "a cookie in legacy syntax, by switch") \
-  X(kHttpRange, "http_range", "a Range malformed or of too many ranges, by switch") \
-  X(kHttpCredentials, "http_credentials", "credentials malformed, by switch") \
-  X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once") \
+  X(kIpTtl, "ip_ttl", "time to live or hop limit 0 towards a protected service")              \
+  X(kIpFrag, "ip_frag", "a fragment to a service with fragments: drop")                       \
+  X(kIpFragDup, "ip_frag_dup", "an exact copy of a fragment already held")                    \
+  X(kHttpHeaderForbidden, "http_header_forbidden", "a field clients may not set, by switch")  \
+  X(kHttpCookie, "http_cookie", "a cookie in legacy syntax, by switch")                       \
+  X(kHttpRange, "http_range", "a Range malformed or of too many ranges, by switch")           \
+  X(kHttpCredentials, "http_credentials", "credentials malformed, by switch")                 \
+  X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once")                    \
   X(kTcpHeldDup, "tcp_held_dup", "a copy of bytes that wait for a verdict")
 
 namespace sluice::abi {

@@ -129,8 +129,8 @@ int main(int argc, char** argv) {
   std::string line;
   while (std::getline(std::cin, line)) {
     const auto question = nlohmann::json::parse(line);
-    auto answer = judge(
-        engine, rules, read_request(base64_decode(question["request_b64"].get<std::string>())));
+    auto answer = judge(engine, rules,
+                        read_request(base64_decode(question["request_b64"].get<std::string>())));
     answer["id"] = question["id"];
     std::cout << answer.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << "\n";
   }

@@ -64,8 +64,9 @@ def allowed(path, name):
     target = name.split("/")
     if name.startswith("rte_"):
         fine = parts[:2] in (("dataplane", "io"), ("dataplane", "worker")) or parts[:2] == (
-            "perf", "gen")
-        return None if fine else "DPDK headers only in dataplane/io, dataplane/worker and perf/gen"
+            "perf", "gen") or parts[:2] == ("tests", "unit") and parts[2] in ("io", "worker", "gen")
+        return None if fine else (
+            "DPDK headers only in dataplane/io, dataplane/worker, perf/gen and their unit tests")
     if target[0] not in ("dataplane", "controlplane") or len(target) < 3:
         return None
     room = target[1]
