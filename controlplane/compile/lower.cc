@@ -11,7 +11,6 @@
 #include "dataplane/abi/limits.h"
 #include "dataplane/rules/operator/phrases.h"
 #include "dataplane/rules/operator/regex.h"
-#include "dataplane/rules/transform/unicode_map.h"
 
 namespace sluice::compile {
 
@@ -51,7 +50,7 @@ class Lowerer {
   }
 
   std::vector<LoweredCheck> run() {
-    settings();
+    lower_settings(source_, strings_, diagnostics_, program_);
     for (std::size_t i = 0; i < source_.rules.size(); ++i) {
       if (!dropped_[i]) lower_rule(source_.rules[i], i);
     }
@@ -269,18 +268,16 @@ class Lowerer {
     }
   }
 
-  static bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-  }
   /// Adds to an anomaly score that is no sum of others?
   static bool scores(const seclang::SetVariable& set) {
     if (set.kind != seclang::SetVariable::Kind::kAdd) return false;
     std::string key;
     for (const auto& piece : set.key.pieces) key += piece.is_variable ? "" : piece.literal;
     if (lower_case(key) == "sluice_score") return true;
-    if (!contains(lower_case(key), "anomaly_score")) return false;
+    if (lower_case(key).find("anomaly_score") == std::string::npos) return false;
     for (const auto& piece : set.value.pieces) {
-      if (piece.is_variable && contains(lower_case(piece.key), "anomaly_score_pl")) return false;
+      if (piece.is_variable && lower_case(piece.key).find("anomaly_score_pl") != std::string::npos)
+        return false;
     }
     return true;
   }
@@ -477,36 +474,6 @@ class Lowerer {
         return program_.rules[index].source >= rule.jump;
       });
       rule.jump = static_cast<std::uint32_t>(at - list.begin());
-    }
-  }
-
-  void settings() {
-    const seclang::Settings& from = source_.settings;
-    abi::RulesetSettings& to = program_.settings;
-    to.engine = static_cast<abi::EngineMode>(from.engine);
-    to.request_body_access = from.request_body_access ? 1 : 0;
-    to.response_body_access = from.response_body_access ? 1 : 0;
-    to.request_limit_action = static_cast<abi::LimitAction>(from.request_body_limit_action);
-    to.response_limit_action = static_cast<abi::LimitAction>(from.response_body_limit_action);
-    to.argument_separator = static_cast<std::uint8_t>(from.argument_separator);
-    to.request_body_limit = from.request_body_limit;
-    to.request_body_no_files_limit = from.request_body_no_files_limit;
-    to.response_body_limit = from.response_body_limit;
-    to.json_depth_limit = from.json_depth_limit;
-    to.arguments_limit = from.arguments_limit;
-    to.pcre_match_limit = from.pcre_match_limit;
-    to.collection_timeout_s = from.collection_timeout_s;
-    to.web_app_id = strings_.add(from.web_app_id);
-    to.geo_database = strings_.add(from.geo_database);
-    for (const std::string& type : from.response_mime_types) {
-      program_.response_mime_types.push_back(strings_.add(type));
-    }
-    if (!from.unicode_map.has_value()) return;
-    program_.unicode_map.emplace_back();
-    const auto status = rules::parse_unicode_map(source_.data[*from.unicode_map].text,
-                                                 from.unicode_code_page, program_.unicode_map[0]);
-    if (!status.ok()) {
-      diagnostics_.error(source_.data[*from.unicode_map].path, 1, 1, status.error().message);
     }
   }
 

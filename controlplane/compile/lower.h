@@ -28,4 +28,8 @@ std::vector<LoweredCheck> lower(const seclang::LinkedRules& rules, const std::ve
                                 const InitialTx& initial, StringsBuilder& strings,
                                 config::Diagnostics& diagnostics, Program& program);
 
+/// The settings of the rules: limits, body access, the map of SecUnicodeMapFile.
+void lower_settings(const seclang::LinkedRules& rules, StringsBuilder& strings,
+                    config::Diagnostics& diagnostics, Program& program);
+
 }  // namespace sluice::compile
