@@ -31,6 +31,8 @@ class Appliance {
   virtual void poll(Nanos now) = 0;
   /// Ends all connections. A sentence if memory or packets did not come back.
   virtual std::string finish(Nanos now) = 0;
+  /// False: response bytes are not recorded, and a reply of the appliance may stand for them.
+  [[nodiscard]] virtual bool judges_responses() const { return true; }
 
   /// {towards the server, frame}, in the order of leaving.
   std::vector<std::pair<bool, Frame>> outbox;

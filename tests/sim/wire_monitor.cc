@@ -41,8 +41,14 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
     return "an acknowledgement of what the server never sent left";
   }
   if (segment.has(kRst)) {
+    // The engine answers a challenge, also one that comes late, at the number that it names.
+    if (replies_ && !segment.has(kAck)) return "";
     const bool inside = distance(una_, segment.seq) >= 0 && distance(segment.seq, highest_) >= 0;
-    return inside ? "" : "a RST outside the unacknowledged bytes left";
+    // Behind its own reset the appliance speaks to the client in the server's place.
+    if (inside && replies_) phase_ = Phase::kLost;
+    return inside ? ""
+                  : "a RST at " + std::to_string(segment.seq) + " outside the unacknowledged " +
+                        std::to_string(una_) + " to " + std::to_string(highest_) + " left";
   }
   // A probe of a closed window is one segment at most.
   if (distance(edge_, segment.seq + length) > 1460) return "data beyond the window left";
@@ -55,7 +61,8 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
     }
   }
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
-  if (distance(highest_, end) > 0) highest_ = end;
+  // A bare acknowledgement takes no place, wherever it stands.
+  if (end != segment.seq && distance(highest_, end) > 0) highest_ = end;
   return "";
 }
 
@@ -79,6 +86,8 @@ void WireMonitor::to_client(const Tcp& segment) {
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   if (distance(server_next_, end) > 0) server_next_ = end;
   if (!segment.has(kAck)) return;
+  // Before the handshake ends nothing that the server acknowledges has an effect.
+  if (phase_ == Phase::kAnswered && distance(highest_, segment.ack) > 0) return;
   if (distance(una_, segment.ack) > 0) una_ = segment.ack;
   const std::uint32_t edge = segment.ack + (std::uint32_t{segment.window} << server_scale_);
   if (distance(edge_, edge) > 0) edge_ = edge;

@@ -16,10 +16,13 @@ namespace sluice::sim {
 class WireMonitor {
  public:
   /// held: packets may wait, so that an older one leaves behind a newer one.
-  void start(bool held) {
+  void start(bool held, bool replies) {
     *this = WireMonitor();
     held_ = held;
+    replies_ = replies;
   }
+  /// From here on nothing is known of the connection's numbers.
+  void forget() { phase_ = Phase::kLost; }
   /// A frame that leaves towards the server. "" or what is wrong with it.
   std::string to_server(const Tcp& segment);
   /// A frame that leaves towards the client.
@@ -42,6 +45,7 @@ class WireMonitor {
   std::uint32_t newest_ = 0;       ///< timestamp that certainly left in order
   bool have_newest_ = false;
   bool held_ = false;
+  bool replies_ = false;  ///< the appliance answers in the server's place
 };
 
 }  // namespace sluice::sim

@@ -152,6 +152,11 @@ void EngineRig::publish(const std::string& rules) {
   engine->observe(live_, staged_, switches_);
 }
 
+void EngineRig::go_live(std::size_t index) {
+  live_ = generations_[index].get();
+  engine->observe(live_, staged_, switches_);
+}
+
 net::PacketRef EngineRig::store(const Frame& frame, std::size_t room) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].used) continue;

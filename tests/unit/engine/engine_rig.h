@@ -65,6 +65,8 @@ class EngineRig {
   void poll();
   void set_switches(std::uint32_t mode, bool bypass);
   void publish(const std::string& rules);
+  /// Makes the generation that was the index-th to be opened the live one.
+  void go_live(std::size_t index);
 
   [[nodiscard]] std::vector<RigRecord> records();
   [[nodiscard]] std::vector<RigRecord> records(abi::RecordType type);

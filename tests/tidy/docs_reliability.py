@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""docs/reliability.md has a line for each row of the evasion catalogue, and what it names exists:
+oddities of the simulator, unit tests, files."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Sections 1 to 8 of the catalogue.
+ROWS = (
+    "LK1 LK2 LK3 LK4 LK5 LK6 LK7 LK8 LK9 LK10 LK11 LK12 LK13 V41 V42 V43 V44 V45 V46 V47 V48 "
+    "V49 V50 V51 V52 V53 V54 V55 V56 V57 V58 V59 V61 V62 V63 V64 V65 V66 V67 V68 V69 V6A V6B "
+    "V6C TS1 TS2 TS3 TS4 TS5 TS6 TS7 TS8 TS9 TS10 TS11 TS12 TS13 TS14 TS15 TS16 TS17 TS18 "
+    "TS19 TS20 TS21 TS22 TS23 TS24 TS25 TS26 TS27 TS28 TD1 TD2 TD3 TD4 TD5 TD6 TD7 TD8 TD9 "
+    "TD10 TD11 TD12 TD13 TD14 TD15 TD16 TD17 TD18 TO1 TO2 TO3 TO4 TO5 TO6 TO7 TO8 TO9 TO10 "
+    "TO11 TO12 TO13 HF1 HF2 HF3 HF4 HF5 HF6 HF7 HF8 HF10 HF11 HF12 HF13 HF14 HF15 HF16 HF17 "
+    "HF18 HF19 HF20 HF21 HF22 HF23 HF24 HF25 HF26 HF27 HF28 HF29 HF30 HF31 HF32 HH1 HH2 HH3 "
+    "HH4 HH5 HH6 HH7 HH8 HH9 HH10 HH11 HH12 HH13 HH14 HH15 HH16 HH17 HH18 HH19 HH20 HH21 "
+    "HH22 HH23 HH24 HH25 HH26"
+).split()
+
+
+def main():
+    page = (ROOT / "docs/reliability.md").read_text()
+    oddities = set(re.findall(r'X\(k\w+, "(\w+)"', (ROOT / "tests/sim/oddities.h").read_text()))
+    tests = set()
+    for file in (ROOT / "tests/unit").rglob("*.cc"):
+        found = re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", file.read_text(), re.M)
+        tests.update(f"{suite}.{name}" for suite, name in found)
+    wrong = []
+    lines = {line.split("|")[1].strip(): line.split("|") for line in page.splitlines()
+             if line.startswith("| ")}
+    for row in ROWS:
+        if row not in lines:
+            wrong.append(f"no line for {row}")
+            continue
+        if not lines[row][4].strip():
+            wrong.append(f"{row} has neither test nor reason")
+        for name in re.findall(r"`([^`]+)`", lines[row][3]):
+            if name not in oddities:
+                wrong.append(f"{row} names no oddity: {name}")
+        for name in re.findall(r"`([^`]+)`", lines[row][4]):
+            if name not in tests and not (ROOT / name).is_file():
+                wrong.append(f"{row} names no test: {name}")
+    for item in wrong:
+        print(f"docs/reliability.md: {item}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
