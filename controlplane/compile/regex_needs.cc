@@ -6,91 +6,15 @@
 #include <optional>
 
 #include "controlplane/compile/needs.h"
+#include "controlplane/compile/regex_parts.h"
 
 namespace sluice::compile {
 
 namespace {
 
 using ByteSet = std::bitset<256>;
-using Codes = std::string;  ///< of rules::code_of()
 
-constexpr std::size_t kTextsMax = 32;  // exact texts that are multiplied out
-constexpr std::size_t kTextBytesMax = 24;
-constexpr std::size_t kClassCodesMax = 7;  // a class of more codes than this is no letter of a text
 constexpr std::size_t kNestingMax = 200;
-
-/// What is known of a part of a pattern: all texts that it matches, or else what it needs.
-struct Known {
-  bool exact = false;
-  std::vector<Codes> texts;
-  Needs needs{Need{}};
-
-  static Known nothing() { return {}; }
-  static Known empty_text() { return {true, {Codes()}, {}}; }
-};
-
-Needs needs_of(const std::vector<Codes>& texts) {
-  Needs needs;
-  for (const Codes& text : texts) needs.push_back(need_of_codes(text));
-  reduce(needs, kNeedsMax);
-  return needs;
-}
-Needs needs_of(const Known& known) { return known.exact ? needs_of(known.texts) : known.needs; }
-
-void unique_texts(std::vector<Codes>& texts) {
-  std::sort(texts.begin(), texts.end());
-  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
-}
-
-/// Parts one behind the other.
-class Sequence {
- public:
-  void add(const Known& part) {
-    if (!part.exact) {
-      flush({Codes()});
-      needs_ = both(needs_, part.needs);
-      return;
-    }
-    std::vector<Codes> texts;
-    bool fits = run_.size() * part.texts.size() <= kTextsMax;
-    if (fits) {
-      for (const Codes& before : run_) {
-        for (const Codes& text : part.texts) texts.push_back(before + text);
-      }
-      fits = std::all_of(texts.begin(), texts.end(),
-                         [](const Codes& text) { return text.size() <= kTextBytesMax; });
-    }
-    if (!fits) return flush(part.texts);
-    unique_texts(texts);
-    run_ = std::move(texts);
-  }
-  /// The part at least once, and whatever may come in between.
-  void add_repeated(const Known& part) {
-    add(part);
-    if (part.exact) flush(part.texts);
-  }
-  /// Something that must be there, but not at this place.
-  void require(const Needs& needs) {
-    needs_ = both(needs_, needs);
-    is_exact_ = false;
-  }
-
-  Known take() {
-    if (is_exact_) return {true, std::move(run_), {}};
-    flush({Codes()});
-    return {false, {}, std::move(needs_)};
-  }
-
- private:
-  void flush(std::vector<Codes> next) {
-    is_exact_ = false;
-    needs_ = both(needs_, needs_of(run_));
-    run_ = std::move(next);
-  }
-  bool is_exact_ = true;
-  std::vector<Codes> run_{Codes()};
-  Needs needs_{Need{}};
-};
 
 /// Reads the part of PCRE2's syntax that rules use. Anything else makes the whole pattern unknown.
 class Reader {
