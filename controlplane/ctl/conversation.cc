@@ -45,9 +45,10 @@ net::SegmentTemplate template_for(const Conversation::Ends& ends) {
 
 }  // namespace
 
-Conversation::Conversation(OfflineEngine& engine, const Ends& ends) : engine_(engine) {
-  client_ = {template_for(ends), kClientIsn, 0};
-  server_ = {net::reversed(client_.out), kServerIsn, 0};
+Conversation::Conversation(OfflineEngine& engine, const Ends& ends)
+    : engine_(engine),
+      client_{template_for(ends), kClientIsn, 0},
+      server_{net::reversed(client_.out), kServerIsn, 0} {
   engine_.on_leave([this](engine::Side out, base::Bytes frame) { arrive(out, frame); });
 }
 

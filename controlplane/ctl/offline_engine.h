@@ -40,6 +40,8 @@ class OfflineEngine {
   OfflineEngine& operator=(const OfflineEngine&) = delete;
   ~OfflineEngine();
 
+  // RequestJudge takes its own call away again before what it refers to ends.
+  // cppcheck-suppress danglingLifetime
   void on_transaction(OnTransaction call) { on_transaction_ = std::move(call); }
   void on_leave(OnLeave call) { on_leave_ = std::move(call); }
 

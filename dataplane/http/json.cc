@@ -400,7 +400,7 @@ JsonDecoder::Token JsonDecoder::code_unit(std::uint16_t unit) {
   const std::uint16_t before = high_surrogate_;
   high_surrogate_ = high ? unit : std::uint16_t{0};
   if (low && before != 0) {
-    const std::uint32_t pair = (std::uint32_t{before} - 0xd800) << 10 | (unit - 0xdc00u);
+    const std::uint32_t pair = (before - 0xd800u) << 10 | (unit - 0xdc00u);
     return string_piece({small_.data(), put_code_point(0x10000 + pair, 0)});
   }
   if (high && before == 0) return Token::kNeedMore;
