@@ -33,6 +33,10 @@ namespace sluice::limit {
 class Table;
 }
 
+namespace sluice::http {
+struct RequestHead;
+}
+
 namespace sluice::rules {
 struct RuleCost;
 }
@@ -135,13 +139,18 @@ class Engine {
   /// When poll() has something to do next, for sleeping workers; now + 1 s at most.
   [[nodiscard]] base::Nanos next_timer(base::Nanos now) const;
 
-  /// Bytes given to the rules room, for the simulator and replay. Null: nobody looks.
+  /// What rooms are given, for the simulator and replay. Null: nobody looks.
   struct Observer {
     void* context = nullptr;
-    /// request bytes (direction 0) or response bytes (1) of connection `flow_id`, in order, from
-    /// stream offset `offset` of that direction (0 = first byte behind the SYN).
+    /// Bytes that the parsers have taken: of requests (direction 0) or responses (1) of connection
+    /// `flow_id`, in order, from stream offset `offset` of that direction (0 = first byte behind
+    /// the SYN).
     void (*inspected)(void* context, std::uint64_t flow_id, int direction, std::uint64_t offset,
                       base::Bytes bytes) = nullptr;
+    /// What enters the live rules: the head of a request, then its body piece by piece. Called
+    /// ahead of the `inspected` of the same bytes; the views live for the call.
+    void (*rules_head)(void* context, const http::RequestHead& head) = nullptr;
+    void (*rules_body)(void* context, base::Bytes bytes) = nullptr;
     /// A transaction has its record. The view lives for the call.
     void (*transaction)(void* context, const TransactionRecord& record) = nullptr;
   };

@@ -155,6 +155,9 @@ bool Judge::request_head(Transaction& transaction) {
   if (mode != Mode::kOff) {
     // Charged whatever the rules say: a request that they block costs as much as any other.
     check_limits(transaction);
+    if (context_.observer.rules_head != nullptr) {
+      context_.observer.rules_head(context_.observer.context, transaction.request);
+    }
     take(transaction.live, transaction.live.rules.request_head(transaction.request));
     if (service == kNoService) set(transaction.live, Reason::kHttpUnknownHost, kForbidden);
     check_strict(transaction, trusted);
@@ -177,6 +180,9 @@ bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
   transaction.request_body_bytes += bytes.size();
   if (context_.events.options().body_digest) transaction.digest.update(bytes);
   if (transaction.rules_ended) return false;
+  if (context_.observer.rules_body != nullptr && transaction.live.rules.active()) {
+    context_.observer.rules_body(context_.observer.context, bytes);
+  }
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) take(*judgement, judgement->rules.request_body(bytes));
   }

@@ -246,6 +246,10 @@ HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Seg
     if (existing != nullptr) return pass();
     if (!bare) return drop(segment, Reason::kTcpEarlyData);
     if (!packet.has_flag(net::kAck)) return drop(segment, Reason::kTcpNoAck);
+    // Behind its SYN-ACK it has nothing but the SYN to acknowledge: no byte has left (TD6).
+    if (entry.has_server && packet.acknowledgment != entry.client[entry.answered].isn + 1) {
+      return drop(segment, Reason::kTcpAckUnseen);
+    }
     // The server has an older connection of this tuple and says so (RFC 5961 section 4); the
     // client will reset that one with this very number.
     entry.challenged = true;

@@ -28,8 +28,11 @@ Outcome Connection::on_segment(Pools& pools, Direction direction, Segment& segme
     outcome = on_reset(pools, placed, segment);
   } else {
     outcome.reason = check_header(placed, packet);
-    if (outcome.reason == abi::Reason::kNone) {
+    // In monitor an overtaken segment passes, and a receiver without PAWS takes its bytes.
+    const bool passes_old = outcome.reason == abi::Reason::kTcpPaws && !segment.enforce;
+    if (outcome.reason == abi::Reason::kNone || passes_old) {
       outcome = on_sound_header(pools, placed, segment, sink);
+      if (passes_old) outcome.reason = abi::Reason::kTcpPaws;
     } else if (segment.enforce) {
       outcome.fate = Fate::kDrop;
     }

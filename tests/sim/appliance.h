@@ -13,8 +13,13 @@ namespace sluice::sim {
 
 /// What was given to the judge of one incarnation of a connection, as it saw it.
 struct Inspected {
+  /// A request as it entered the rules room.
+  struct Request {
+    std::string head, body;
+  };
   std::uint32_t client_isn = 0, server_isn = 0;
-  std::string up, down;
+  std::string up, down;           ///< in-order bytes, as the stream room gave them
+  std::vector<Request> requests;  ///< where has_rules()
 };
 
 /// The appliance between the two links: its own code is production code, this is its bench.
@@ -33,10 +38,16 @@ class Appliance {
   virtual std::string finish(Nanos now) = 0;
   /// False: response bytes are not recorded, and a reply of the appliance may stand for them.
   [[nodiscard]] virtual bool judges_responses() const { return true; }
+  /// True: `Inspected::requests` is recorded at the input of the rules room.
+  [[nodiscard]] virtual bool has_rules() const { return false; }
+  /// True: in monitor, where every frame leaves as it came and bad requests are only recorded.
+  [[nodiscard]] virtual bool monitors() const { return false; }
 
   /// {towards the server, frame}, in the order of leaving.
   std::vector<std::pair<bool, Frame>> outbox;
   std::vector<Inspected> inspected;
+  std::size_t recorded_bad = 0;  ///< requests that the records call bad, after finish()
+  bool bound_reached = false;    ///< the records name a bound of the stream room
   OddityCounts* counts = nullptr;
 };
 

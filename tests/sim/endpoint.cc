@@ -224,7 +224,8 @@ void Endpoint::on_syn(const Tcp& segment, Nanos now) {
     return;
   }
   if (state_ == State::kEstablished && !again && !options_.is_client &&
-      options_.variant.syn_restarts && !segment.has(kAck)) {
+      options_.variant.syn_restarts && !segment.has(kAck) &&
+      (!segment.has(kFin) || options_.variant.syn_fin_taken)) {
     out_.clear();
     fin_wanted_ = false;
     on_closed(segment, now);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "dataplane/http/head.h"
 #include "tests/sim/make_appliance.h"
 #include "tests/unit/engine/engine_rig.h"
 #include "tests/unit/engine/rig_image.h"
@@ -28,9 +29,10 @@ constexpr Nanos kPause = 2000 * kSecond;
 /// The whole engine on the bench of its unit tests: real rules image, pools, rings and replies.
 class EngineAppliance final : public Appliance {
  public:
-  EngineAppliance() {
+  explicit EngineAppliance(bool monitor) : monitor_(monitor) {
     test::RigOptions options;
     options.rules = kRules[0];
+    if (monitor) options.mode = abi::Mode::kMonitor;
     rig_ = std::make_unique<test::EngineRig>(options);
     rig_->publish(kRules[1]);
     engine::Engine::Observer observer;
@@ -41,10 +43,23 @@ class EngineAppliance final : public Appliance {
       static_cast<EngineAppliance*>(self)->on_inspected(flow, direction, offset, bytes);
       test::guard_allocations(true);
     };
+    observer.rules_head = [](void* self, const http::RequestHead& head) {
+      test::guard_allocations(false);
+      static_cast<EngineAppliance*>(self)->on_rules_head(head);
+      test::guard_allocations(true);
+    };
+    observer.rules_body = [](void* self, base::Bytes bytes) {
+      test::guard_allocations(false);
+      static_cast<EngineAppliance*>(self)->entered_.push_back(
+          {false, std::string(base::as_text(bytes))});
+      test::guard_allocations(true);
+    };
     rig_->engine->set_observer(observer);
   }
 
   [[nodiscard]] bool judges_responses() const override { return false; }
+  [[nodiscard]] bool has_rules() const override { return true; }
+  [[nodiscard]] bool monitors() const override { return monitor_; }
 
   void start(std::uint64_t seed, bool late_verdicts) override {
     random_ = Random(seed);
@@ -54,6 +69,10 @@ class EngineAppliance final : public Appliance {
     inspected.clear();
     records_.clear();
     shakes_.clear();
+    entered_.clear();
+    recorded_bad = 0;
+    bound_reached = false;
+    problem_.clear();
     started_ = false;
   }
 
@@ -63,14 +82,21 @@ class EngineAppliance final : public Appliance {
       if (counts != nullptr) ++(*counts)[static_cast<std::size_t>(Oddity::kLateVerdict)];
       rig_->go_live(random_.below(2));
     }
+    const std::size_t before = outbox.size();
     rig_->push(from_outside ? engine::Side::kOutside : engine::Side::kInside, frame);
     collect();
+    if (!monitor_ || !problem_.empty()) return;
+    const bool as_it_came = outbox.size() == before + 1 && outbox.back().first == from_outside &&
+                            outbox.back().second == frame;
+    if (!as_it_came) problem_ = "monitor dropped, held or changed a frame";
   }
 
   void poll(Nanos now) override {
     set_clock(now);
+    const std::size_t before = outbox.size();
     rig_->poll();
     collect();
+    if (monitor_ && outbox.size() != before) problem_ = "monitor sent a frame of its own";
   }
 
   std::string finish(Nanos now) override {
@@ -78,10 +104,14 @@ class EngineAppliance final : public Appliance {
     rig_->engine->close_all(rig_->now, rig_->now + test::EngineRig::kWallOffset);
     // Replies linger, fragments wait for the rest of their datagram: let all of it end.
     for (int i = 0; i < 20 && rig_->kept() != 0; ++i) rig_->advance_ms(5000);
+    rig_->now += 2 * kSecond;  // the summaries of drops are due, some with every poll
+    for (int i = 0; i < (monitor_ ? 128 : 1); ++i) rig_->poll();
     collect();
     outbox.clear();
-    (void)rig_->records();
+    read_records();
+    if (!problem_.empty()) return problem_;
     if (rig_->kept() != 0) return "held packets did not come back";
+    if (const std::string leaked = leak(); !leaked.empty()) return leaked;
     if (testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed()) return "the bench failed";
     return "";
   }
@@ -117,15 +147,63 @@ class EngineAppliance final : public Appliance {
 
   void on_inspected(std::uint64_t flow, int direction, std::uint64_t offset, base::Bytes bytes) {
     const auto [entry, is_new] = records_.try_emplace(flow, inspected.size());
-    if (is_new) {
+    const auto text_of = [&](std::size_t at) -> std::string& {
+      return direction == 0 ? inspected[at].up : inspected[at].down;
+    };
+    // The same ports, from the start again: another incarnation.
+    if (is_new || (offset == 0 && !text_of(entry->second).empty())) {
+      entry->second = inspected.size();
       const Shake shake = shakes_.empty() ? Shake{} : shakes_.back();
-      inspected.push_back({shake.client_isn, shake.server_isn, {}, {}});
+      inspected.push_back({shake.client_isn, shake.server_isn, {}, {}, {}});
     }
-    Inspected& record = inspected[entry->second];
-    std::string& text = direction == 0 ? record.up : record.down;
+    std::string& text = text_of(entry->second);
     if (text.size() != offset) text += "<hole>";
     text += base::as_text(bytes);
+    if (direction != 0) return;
+    std::vector<Inspected::Request>& requests = inspected[entry->second].requests;
+    for (Entered& piece : entered_) {
+      if (piece.is_head || requests.empty()) requests.emplace_back();
+      (piece.is_head ? requests.back().head : requests.back().body) += piece.text;
+    }
+    entered_.clear();
   }
+
+  /// The head in the spelling of the simulator's clients, from the parts that rules see.
+  void on_rules_head(const http::RequestHead& head) {
+    std::string text = std::string(head.method) + ' ' + std::string(head.target) + ' ' +
+                       std::string(head.protocol) + "\r\n";
+    for (const http::Field& field : head.fields) {
+      text += std::string(field.name) + ": " + std::string(field.value) + "\r\n";
+    }
+    entered_.push_back({true, text + "\r\n"});
+  }
+
+  void read_records() {
+    for (const test::RigRecord& record : rig_->records()) {
+      if (record.type == abi::RecordType::kDrop) {
+        bound_reached = bound_reached || record.header.reason == abi::Reason::kTcpOooFull;
+      } else if (record.type == abi::RecordType::kAlert) {
+        recorded_bad += static_cast<std::size_t>(
+            std::count_if(record.rules.begin(), record.rules.end(),
+                          [](std::uint32_t id) { return id == 2 || id == 12; }));
+      }
+    }
+  }
+
+  /// Every pool and pin is back where it started.
+  [[nodiscard]] std::string leak() const {
+    const abi::WorkerCounters& counters = *rig_->counters;
+    if (counters.flows.get() != 0) return "flows did not come back";
+    if (counters.held_segments.get() != 0) return "held entries did not come back";
+    if (counters.retained_bytes.get() != 0) return "blocks did not come back";
+    if (counters.transactions.get() != 0) return "transactions did not come back";
+    return rig_->pins() == 0 ? "" : "a generation is still pinned";
+  }
+
+  struct Entered {
+    bool is_head;
+    std::string text;
+  };
 
   std::unique_ptr<test::EngineRig> rig_;
   Random random_{1};
@@ -133,10 +211,15 @@ class EngineAppliance final : public Appliance {
   Nanos begun_ = 0, world_begun_ = 0;
   std::map<std::uint64_t, std::size_t> records_;  ///< flow id to its place in `inspected`
   std::vector<Shake> shakes_;
+  std::vector<Entered> entered_;  ///< into the rules room, since the last on_inspected()
+  std::string problem_;
+  const bool monitor_;
 };
 
 }  // namespace
 
-std::unique_ptr<Appliance> make_appliance() { return std::make_unique<EngineAppliance>(); }
+std::unique_ptr<Appliance> make_appliance(bool monitor) {
+  return std::make_unique<EngineAppliance>(monitor);
+}
 
 }  // namespace sluice::sim

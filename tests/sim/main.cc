@@ -3,7 +3,9 @@
 
 // The simulator. Runs seeds, prints the oddities that occurred, shrinks what fails.
 //   stream_sim [--seeds N] [--first N] [--case FILE]... [--seed N [--without NAME,...] [--trace]]
-//              [--oddities-min N] [--failures-max N]
+//              [--oddities-min N] [--failures-max N] [--keep FILE] [--monitor]
+// --keep: appends what fails, shrunk, to a file of cases. --monitor (engine_sim): the engine in
+// monitor mode, which lets every frame leave as it came and records what it would have blocked.
 
 #include <cstdio>
 #include <cstdlib>
@@ -21,8 +23,8 @@ namespace {
 
 struct Options {
   std::uint64_t seeds = 100000, first = 1, oddities_min = 0, failures_max = 10;
-  bool trace = false, one = false;
-  std::string without;
+  bool trace = false, one = false, monitor = false;
+  std::string without, keep;
   std::vector<std::string> cases;
 };
 
@@ -48,7 +50,7 @@ Plan shrink(World& world, Plan plan, std::string& without) {
   return plan;
 }
 
-void report(World& world, const Plan& plan, const std::string& problem) {
+void report(World& world, const Plan& plan, const std::string& problem, const std::string& keep) {
   std::string without;
   const Plan small = shrink(world, plan, without);
   std::printf("FAILED seed %llu: %s\n", static_cast<unsigned long long>(plan.seed),
@@ -59,6 +61,9 @@ void report(World& world, const Plan& plan, const std::string& problem) {
   }
   std::printf("\n  again: --seed %llu%s%s --trace\n", static_cast<unsigned long long>(plan.seed),
               without.empty() ? "" : " --without ", without.c_str());
+  if (keep.empty()) return;
+  std::ofstream(keep, std::ios::app) << "# " << problem << "\nseed " << plan.seed
+                                     << (without.empty() ? "" : " without ") << without << "\n";
 }
 
 /// A case is a line "seed NUMBER [without NAME,...]"; '#' starts a comment.
@@ -102,7 +107,11 @@ bool print_counts(const OddityCounts& counts, std::uint64_t least) {
 
 int run(const Options& options) {
   OddityCounts counts{};
-  const auto appliance = make_appliance();
+  const auto appliance = make_appliance(options.monitor);
+  if (appliance == nullptr) {
+    std::fprintf(stderr, "this appliance has no monitor mode\n");
+    return 2;
+  }
   World world(*appliance, counts);
   world.trace = options.trace;
   if (options.one) {
@@ -120,7 +129,7 @@ int run(const Options& options) {
     const std::string problem = world.run(plan);
     if (problem.empty()) continue;
     ++failures;
-    report(world, plan, problem);
+    report(world, plan, problem, options.keep);
   }
   const OddityCounts drawn = counts;
   if (failures == 0) good = print_counts(drawn, options.oddities_min) && good;
@@ -151,6 +160,10 @@ int main(int argc, char** argv) {
       options.cases.emplace_back(text());
     } else if (argument == "--without") {
       options.without = text();
+    } else if (argument == "--keep") {
+      options.keep = text();
+    } else if (argument == "--monitor") {
+      options.monitor = true;
     } else if (argument == "--trace") {
       options.trace = true;
     } else if (argument == "--seed") {

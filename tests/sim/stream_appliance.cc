@@ -265,7 +265,7 @@ class StreamAppliance final : public Appliance {
     }
     flow->tcp.open(handshake, now);
     flow->record = inspected.size();
-    inspected.push_back({handshake.client_isn, handshake.server_isn, {}, {}});
+    inspected.push_back({handshake.client_isn, handshake.server_isn, {}, {}, {}});
     return flow;
   }
 
@@ -289,6 +289,8 @@ class StreamAppliance final : public Appliance {
 
 }  // namespace
 
-std::unique_ptr<Appliance> make_appliance() { return std::make_unique<StreamAppliance>(); }
+std::unique_ptr<Appliance> make_appliance(bool monitor) {
+  return monitor ? nullptr : std::make_unique<StreamAppliance>();
+}
 
 }  // namespace sluice::sim

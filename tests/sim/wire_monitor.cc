@@ -41,8 +41,8 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
     return "an acknowledgement of what the server never sent left";
   }
   if (segment.has(kRst)) {
-    // The engine answers a challenge, also one that comes late, at the number that it names.
-    if (replies_ && !segment.has(kAck)) return "";
+    // The engine resets what it has ended at the number that the server's segment names.
+    if (replies_ && !segment.has(kAck) && server_acks_.contains(segment.seq)) return "";
     const bool inside = distance(una_, segment.seq) >= 0 && distance(segment.seq, highest_) >= 0;
     // Behind its own reset the appliance speaks to the client in the server's place.
     if (inside && replies_) phase_ = Phase::kLost;
@@ -66,7 +66,7 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
   return "";
 }
 
-void WireMonitor::to_client(const Tcp& segment) {
+std::string WireMonitor::to_client(const Tcp& segment) {
   if (segment.has(kSyn)) {
     if (phase_ == Phase::kFirst && segment.ack == client_isn_ + 1) {
       phase_ = Phase::kAnswered;
@@ -79,18 +79,22 @@ void WireMonitor::to_client(const Tcp& segment) {
     } else if (segment.seq != server_isn_) {
       phase_ = Phase::kLost;
     }
-    return;
+    return "";
   }
-  if (phase_ == Phase::kFirst || phase_ == Phase::kLost || segment.has(kRst)) return;
+  if (phase_ == Phase::kFirst || phase_ == Phase::kLost || segment.has(kRst)) return "";
   const auto length = static_cast<std::uint32_t>(segment.payload.size());
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   if (distance(server_next_, end) > 0) server_next_ = end;
-  if (!segment.has(kAck)) return;
-  // Before the handshake ends nothing that the server acknowledges has an effect.
-  if (phase_ == Phase::kAnswered && distance(highest_, segment.ack) > 0) return;
+  if (!segment.has(kAck)) return "";
+  // The appliance's own reply acknowledges what it has kept to itself.
+  const bool replied = replies_ && phase_ == Phase::kOpen;
+  if (distance(highest_, segment.ack) > 0 && !replied) {
+    return "the server's acknowledgement of what never left, left";
+  }
   if (distance(una_, segment.ack) > 0) una_ = segment.ack;
   const std::uint32_t edge = segment.ack + (std::uint32_t{segment.window} << server_scale_);
   if (distance(edge_, edge) > 0) edge_ = edge;
+  return "";
 }
 
 }  // namespace sluice::sim

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "tests/sim/frame.h"
@@ -25,8 +26,12 @@ class WireMonitor {
   void forget() { phase_ = Phase::kLost; }
   /// A frame that leaves towards the server. "" or what is wrong with it.
   std::string to_server(const Tcp& segment);
-  /// A frame that leaves towards the client.
-  void to_client(const Tcp& segment);
+  /// A frame that leaves towards the client, likewise.
+  std::string to_client(const Tcp& segment);
+  /// A frame of the server's, whether it will leave or not.
+  void from_server(const Tcp& segment) {
+    if (segment.has(kAck)) server_acks_.insert(segment.ack);
+  }
 
  private:
   static std::int32_t distance(std::uint32_t from, std::uint32_t to) {
@@ -44,6 +49,7 @@ class WireMonitor {
   std::uint32_t highest_ = 0;      ///< behind the highest that left towards the server
   std::uint32_t newest_ = 0;       ///< timestamp that certainly left in order
   bool have_newest_ = false;
+  std::set<std::uint32_t> server_acks_;  ///< every number that the server has acknowledged
   bool held_ = false;
   bool replies_ = false;  ///< the appliance answers in the server's place
 };

@@ -58,6 +58,8 @@ class World {
   void application();
   std::string judge(const Plan& plan);
   std::string check_delivered();
+  std::string check_responses();
+  std::string check_records(const Plan& plan);
   [[nodiscard]] bool all_done() const;
 
   // attacker.cc

@@ -78,6 +78,8 @@ class EngineRig {
   }
   /// Packets that the engine owns now.
   [[nodiscard]] std::size_t kept() const;
+  /// Transactions that hold one of the generations.
+  [[nodiscard]] std::uint32_t pins() const;
   [[nodiscard]] std::string observed(int direction) const { return observed_[direction]; }
 
   std::vector<std::unique_ptr<Left>> to_server, to_client;

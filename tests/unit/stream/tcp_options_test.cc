@@ -42,6 +42,16 @@ TEST(TcpOptions, TO1_OlderTimestampsThanOneTickAreDropped) {
   EXPECT_EQ(link.seen[0], "ABCDEFGH");
 }
 
+TEST(TcpOptions, TO1_InMonitorAnOldSegmentIsInspectedAllTheSame) {
+  TimestampedLink link;
+  link.enforce = false;
+  expect_forwarded(link.up_at(2000, 0, "AB"));
+  const auto passed = link.up_at(1990, 2, "CD");
+  EXPECT_EQ(passed.reason, Reason::kTcpPaws);
+  EXPECT_EQ(passed.fate, Fate::kForward);
+  EXPECT_EQ(link.seen[0], "ABCD");
+}
+
 TEST(TcpOptions, TO1_ASegmentBeyondAGapDoesNotMoveTheClock) {
   TimestampedLink link;
   expect_forwarded(link.up_at(9000, 4, "later"));

@@ -281,6 +281,16 @@ TEST(TcpState, TS18_AStaleServerConnectionCanBeResetByItsChallenge) {
   expect_forwarded(link.syn());
 }
 
+TEST(TcpState, TD6_BehindItsSynAckTheServerAcknowledgesTheSynAlone) {
+  TestLink link;
+  link.syn();
+  link.syn_ack();
+  const std::uint32_t next = link.server_isn + 1;
+  expect_dropped(link.pass(kDown, link.segment(kDown, next, link.client_isn + 2000, kAckOnly)),
+                 Reason::kTcpAckUnseen);
+  expect_forwarded(link.pass(kDown, link.segment(kDown, next, link.client_isn + 1, kAckOnly)));
+}
+
 TEST(TcpState, TS19_ResetWithOtherFlagsOrData) {
   TestLink link;
   link.shake_hands();
