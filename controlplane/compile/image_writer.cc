@@ -58,6 +58,7 @@ void append_arrays(Image& image, const Program& program,
   header.patterns = append_array(image, program.patterns);
   header.uses = append_array(image, program.uses);
   header.rows = append_array(image, program.rows);
+  header.row_classes = append_array(image, program.row_classes);
   header.groups = append_array(image, program.groups);
   header.keys = append_array(image, program.keys);
   header.group_classes = append_array(image, program.group_classes);

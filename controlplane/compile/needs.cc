@@ -6,44 +6,13 @@
 #include <algorithm>
 #include <map>
 
+#include "controlplane/compile/honest_sample.h"
+
 namespace sluice::compile {
 
 using rules::Gram;
 
 namespace {
-
-/// How many of a hundred honest values (names, numbers, addresses, headers) hold a byte of a code.
-/// Only the order matters: the rarest parts of a pattern are asked for.
-double code_share(unsigned code) {
-  constexpr double kLetters[26] = {55, 25, 35, 40, 65, 20, 25, 25, 50, 6,  15, 40, 35,
-                                   50, 50, 30, 4,  50, 50, 55, 30, 15, 15, 8,  20, 5};
-  if (code < 26) return kLetters[code] / 100;
-  if (code == rules::kCodeDigit) return 0.6;
-  if (code == rules::kCodeSpace) return 0.3;
-  if (code >= rules::kCodeWhitespace || code == rules::kCodeHigh || code == rules::kCodeControl) {
-    return 0.01;
-  }
-  const unsigned bit =
-      static_cast<unsigned>(rules::ByteClass::kExclamation) + code - rules::kCodeSign;
-  const std::uint64_t sign = std::uint64_t{1} << bit;
-  if ((sign & rules::classes_of_any("-./")) != 0) return 0.35;
-  if ((sign & rules::classes_of_any("_,:;=@")) != 0) return 0.12;
-  if ((sign & rules::classes_of_any("()*+")) != 0) return 0.08;
-  return 0.02;
-}
-
-double gram_share(Gram pair) {
-  const bool digits = pair / 64 == 63 || pair % 64 == 63;
-  if (digits) return 0.02;
-  return 0.3 * code_share(pair / 64) * code_share(pair % 64);
-}
-
-double class_share(unsigned bit) {
-  for (unsigned code = 0; code < rules::kCodeCount; ++code) {
-    if (rules::classes_of_code(code) == std::uint64_t{1} << bit) return code_share(code);
-  }
-  return 1;
-}
 
 bool implies(const Need& strong, const Need& weak) {
   return (weak.classes & ~strong.classes) == 0 && (weak.forbidden & ~strong.forbidden) == 0 &&
@@ -71,7 +40,7 @@ Need joined(const Need& one, const Need& other) {
 
 double share_of_all(const Needs& needs) {
   double share = 0;
-  for (const Need& need : needs) share += share_of(need);
+  for (const Need& need : needs) share += share_in_sample(need);
   return share;
 }
 
@@ -94,13 +63,13 @@ unsigned rarest_part(const Need& need) {
   unsigned best = 0;
   double share = 2;
   for (const Gram pair : need.grams) {
-    if (gram_share(pair) >= share) continue;
-    share = gram_share(pair);
+    if (share_in_sample(pair) >= share) continue;
+    share = share_in_sample(pair);
     best = pair;
   }
   for (unsigned bit = 0; bit < 64; ++bit) {
-    if ((need.classes >> bit & 1) != 0 && class_share(bit) < share) {
-      share = class_share(bit);
+    if ((need.classes >> bit & 1) != 0 && share_in_sample_of_class(bit) < share) {
+      share = share_in_sample_of_class(bit);
       best = 0x10000 + bit;
     }
   }
@@ -113,22 +82,12 @@ std::uint64_t rarest_class(const Need& need) {
   std::uint64_t best = 0;
   double share = 2;
   for (unsigned bit = 0; bit < 64; ++bit) {
-    if ((need.classes >> bit & 1) != 0 && class_share(bit) < share) {
-      share = class_share(bit);
+    if ((need.classes >> bit & 1) != 0 && share_in_sample_of_class(bit) < share) {
+      share = share_in_sample_of_class(bit);
       best = std::uint64_t{1} << bit;
     }
   }
   return best;
-}
-
-double share_of(const Need& need) {
-  double share = 1;
-  for (unsigned bit = 0; bit < 64; ++bit) {
-    if ((need.classes >> bit & 1) != 0) share *= class_share(bit);
-  }
-  share /= 1 + 0.1 * __builtin_popcountll(need.forbidden);
-  for (const Gram pair : need.grams) share *= std::min(1.0, 3 * gram_share(pair) + 0.05);
-  return share;
 }
 
 Need need_of_codes(std::string_view codes) {
@@ -148,10 +107,19 @@ Need need_of_codes(std::string_view codes) {
   return need;
 }
 
+Need need_of_text(std::string_view text) {
+  std::string codes;
+  for (const char c : text) {
+    codes += static_cast<char>(known_code_of(static_cast<std::uint8_t>(c)));
+  }
+  return need_of_codes(codes);
+}
+
 std::vector<Gram> rarest_grams(const Need& need, std::size_t most) {
   std::vector<Gram> grams(need.grams.begin(), need.grams.end());
-  std::stable_sort(grams.begin(), grams.end(),
-                   [](Gram one, Gram other) { return gram_share(one) < gram_share(other); });
+  std::stable_sort(grams.begin(), grams.end(), [](Gram one, Gram other) {
+    return share_in_sample(one) < share_in_sample(other);
+  });
   if (grams.size() > most) grams.resize(most);
   return grams;
 }
@@ -183,7 +151,7 @@ void reduce(Needs& needs, std::size_t most) {
     double least = 1e9;
     for (std::size_t i = 0; i < needs.size(); ++i) {
       for (std::size_t j = i + 1; j < needs.size(); ++j) {
-        const double share = share_of(common(needs[i], needs[j]));
+        const double share = share_in_sample(common(needs[i], needs[j]));
         if (share < least) least = share, first = i, second = j;
       }
     }
@@ -244,11 +212,7 @@ Needs byte_range_needs(const rules::ByteRange& good) {
 Needs literal_needs(const std::vector<std::string>& texts) {
   Needs needs;
   for (const std::string& text : texts) {
-    std::string codes;
-    for (const char c : text) {
-      codes += static_cast<char>(known_code_of(static_cast<std::uint8_t>(c)));
-    }
-    needs.push_back(need_of_codes(codes));
+    needs.push_back(need_of_text(text));
   }
   if (needs.empty()) needs.emplace_back();
   reduce(needs, kLiteralNeedsMax);

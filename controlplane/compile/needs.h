@@ -44,9 +44,6 @@ Needs literal_needs(const std::vector<std::string>& texts);
 /// The same for "a byte outside these occurs". `good`: those that may occur.
 Needs byte_range_needs(const rules::ByteRange& good);
 
-/// The rough share of honest values that meet a need, 0..1: to choose between needs.
-double share_of(const Need& need);
-
 /// Both must hold. Exact while there are few ways, else weaker.
 Needs both(const Needs& left, const Needs& right);
 
@@ -67,5 +64,6 @@ constexpr unsigned known_code_of(std::uint8_t byte) {
 
 /// One way: the codes stand behind one another.
 Need need_of_codes(std::string_view codes);
+Need need_of_text(std::string_view text);
 
 }  // namespace sluice::compile

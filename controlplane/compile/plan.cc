@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "controlplane/compile/clusters.h"
+#include "controlplane/compile/honest_sample.h"
 #include "controlplane/compile/needs.h"
 #include "controlplane/compile/scanned.h"
 #include "dataplane/rules/operator/phrases.h"
@@ -61,15 +62,25 @@ class Planner {
     if (!scannable || !find_pattern(lowered, key, pattern)) return;
     const bool caseless = ignores_case(program_, rule.node);
     key += caseless ? "/i" : "/c";
-    if (caseless) {
-      for (Expression& each : pattern.expressions) each.flags |= HS_FLAG_CASELESS;
-    }
     const auto [entry, is_new] =
         pattern_numbers_.try_emplace(key, static_cast<std::uint32_t>(patterns_.size()));
-    if (is_new) {
-      patterns_.push_back(std::move(pattern));
+    if (is_new && caseless) {
+      for (Expression& each : pattern.expressions) each.flags |= HS_FLAG_CASELESS;
+      pattern.regex = without_case(pattern.regex);
     }
+    if (is_new) patterns_.push_back(std::move(pattern));
     use_pattern(lowered, entry->second, rule);
+  }
+
+  /// The same regex as scans look for it.
+  std::uint32_t without_case(std::uint32_t regex) {
+    if (regex == abi::kNone32) return regex;
+    const abi::RegexSpec& spec = program_.regexes[regex];
+    const std::string_view text =
+        std::string_view(strings_.bytes()).substr(spec.pattern.offset, spec.pattern.bytes);
+    if (spec.flags == abi::kRegexCaseless || text.starts_with("(?i)")) return regex;
+    program_.regexes.push_back({spec.pattern, abi::kRegexCaseless, 0});
+    return static_cast<std::uint32_t>(program_.regexes.size() - 1);
   }
 
   /// The expressions of a rule's operator. False where the operator is not scanned for.
@@ -173,7 +184,7 @@ class Planner {
     for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
       if (patterns_[i].expressions.empty()) continue;
       double share = 0;
-      for (const Need& need : patterns_[i].needs) share += share_of(need);
+      for (const Need& need : patterns_[i].needs) share += share_in_sample(need);
       wanted.push_back({i, patterns_[i].expressions, company[i] + kind_of(patterns_[i].needs),
                         share, 0, false, false});
     }
@@ -308,7 +319,7 @@ class Planner {
 
   struct Row {
     std::uint32_t pattern;
-    std::uint16_t node;
+    std::uint64_t nodes;  ///< abi::node_bit() of each
     const Need* need;
   };
 
@@ -317,13 +328,18 @@ class Planner {
                  abi::ScanSet& set) {
     std::map<rules::Gram, std::vector<Row>> by_gram;
     std::map<std::uint64_t, std::vector<Row>> by_class;
-    for (const auto& [node, patterns] : by_node) {
-      for (const std::uint32_t pattern : patterns) {
-        for (const Need& need : patterns_[pattern].needs) {
-          const std::vector<rules::Gram> grams = rarest_grams(need, 1);
-          auto& rows = grams.empty() ? by_class[rarest_class(need)] : by_gram[grams[0]];
-          rows.push_back({pattern, node, &need});
-        }
+    std::map<std::uint32_t, std::uint64_t> nodes_of;
+    for (std::uint32_t position = 0; position < set.node_count; ++position) {
+      const std::uint16_t node = program_.set_nodes[set.first_node + position];
+      for (const std::uint32_t pattern : by_node.at(node)) {
+        nodes_of[pattern] |= abi::node_bit(position);
+      }
+    }
+    for (const auto& [pattern, nodes] : nodes_of) {
+      for (const Need& need : patterns_[pattern].needs) {
+        const std::vector<rules::Gram> grams = rarest_grams(need, 1);
+        auto& rows = grams.empty() ? by_class[rarest_class(need)] : by_gram[grams[0]];
+        rows.push_back({pattern, nodes, &need});
       }
     }
     set.first_group = static_cast<std::uint32_t>(program_.groups.size());
@@ -349,14 +365,14 @@ class Planner {
     for (const Row& each : rows) {
       abi::ScanRow row{};
       row.pattern = static_cast<std::uint16_t>(each.pattern);
-      row.node = each.node;
-      row.classes = each.need->classes;
+      row.nodes = each.nodes;
       row.forbidden = each.need->forbidden;
       row.by_line = each.need->by_line ? 1 : 0;
       std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
       const std::vector<rules::Gram> grams = rarest_grams(*each.need, std::size(row.grams));
       std::copy(grams.begin(), grams.end(), row.grams);
       program_.rows.push_back(row);
+      program_.row_classes.push_back(each.need->classes);
     }
     return {first, static_cast<std::uint32_t>(rows.size())};
   }

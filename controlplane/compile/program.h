@@ -39,6 +39,7 @@ struct Program {
   std::vector<abi::ScanPattern> patterns;
   std::vector<abi::PatternUse> uses;
   std::vector<abi::ScanRow> rows;
+  std::vector<std::uint64_t> row_classes;  ///< one per row
   std::vector<abi::ScanRows> groups, keys;
   std::vector<std::uint64_t> group_classes;  ///< one per group
   std::vector<std::uint64_t> set_grams;      ///< abi::kGramWords per set

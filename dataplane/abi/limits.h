@@ -128,6 +128,8 @@ inline constexpr std::size_t kLongBatchBytes = 64 * 1024;
 inline constexpr std::size_t kLongBatchValues = 1024;
 inline constexpr std::size_t kLongOverlapBytes = 4096;
 inline constexpr std::size_t kLongDecoderBytes = 60 * 1024;  // of its decoder; transaction_memory
+/// Values of one worker whose scans are remembered; beyond: the oldest are scanned again.
+inline constexpr std::size_t kMemoEntries = 32'768;
 /// Steps of one transaction (a rule and a value, a byte scanned counts 1/64); rule_budget.
 inline constexpr std::uint64_t kRuleStepsMax = 200'000;
 inline constexpr std::size_t kRuleMatchesMax = 512;      // reported matches; the rest is counted

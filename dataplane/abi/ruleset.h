@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 2;
+inline constexpr std::uint32_t kRulesetVersion = 3;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -154,7 +154,7 @@ struct IpSetSpec {
 /// What is looked for in scans: an operator with its argument, whatever the chain in front of it.
 struct ScanPattern {
   std::uint32_t first_use, use_count;  ///< PatternUse
-  std::uint32_t regex;                 ///< @rx: index into `regexes`, else kNone32
+  std::uint32_t regex;                 ///< @rx, as scans see it: index into `regexes`, else kNone32
   std::uint32_t database;              ///< kHyperscan: the one that looks for it
   std::uint8_t kind;                   ///< ScanKind
   std::uint8_t reserved[3];
@@ -180,17 +180,21 @@ struct ScanDatabase {
   std::uint64_t offset, bytes;  ///< from the start of the image
 };
 
-/// One way in which a pattern may match behind a node: the value must have all of `classes`
-/// (rules/byte_class.h), none of `forbidden`, and all of these pairs (rules/grams.h). A value that
-/// meets no row of a pattern cannot match it.
+/// One way in which a pattern may match behind some nodes: the value must have all byte classes of
+/// the row (`row_classes`; rules/byte_class.h), none of `forbidden`, and all of these pairs
+/// (rules/grams.h). A value that meets no row of a pattern cannot match it.
 struct ScanRow {
-  std::uint64_t classes;
   std::uint64_t forbidden;  ///< where a match is the whole value
+  std::uint64_t nodes;      ///< node_bit() of each node, by its position in the nodes of the set
   std::uint16_t pattern;
-  std::uint16_t node;
   std::uint16_t by_line;   ///< 1: `forbidden` does not hold for values with line ends
   std::uint16_t grams[5];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
+  std::uint16_t reserved;
 };
+/// The last bit is of all nodes from there on: a row may let through too much, never too little.
+constexpr std::uint64_t node_bit(std::size_t position) {
+  return std::uint64_t{1} << (position < 63 ? position : 63);
+}
 inline constexpr std::uint16_t kGramCount = 4096;
 inline constexpr std::uint32_t kGramWords = kGramCount / 64;
 
@@ -257,7 +261,7 @@ struct RulesetHeader {
   Span32 regexes, phrase_sets, phrases, ip_sets;
   Span32 byte_ranges;  ///< rules::ByteRange
   Span32 patterns, uses, rows;
-  Span32 row_classes;    ///< uint64_t per row
+  Span32 row_classes;    ///< uint64_t per row, apart so that many are compared at once
   Span32 groups, keys;   ///< ScanRows
   Span32 group_classes;  ///< uint64_t per group
   Span32 set_grams;      ///< uint64_t, kGramWords per set

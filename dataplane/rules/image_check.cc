@@ -123,6 +123,7 @@ class ProgramChecker {
     patterns_ = take<abi::ScanPattern>(header_->patterns);
     uses_ = take<abi::PatternUse>(header_->uses);
     rows_ = take<abi::ScanRow>(header_->rows);
+    row_classes_ = take<std::uint64_t>(header_->row_classes);
     groups_ = take<abi::ScanRows>(header_->groups);
     keys_ = take<abi::ScanRows>(header_->keys);
     group_classes_ = take<std::uint64_t>(header_->group_classes);
@@ -277,10 +278,10 @@ class ProgramChecker {
     }
     require(check_rules_.size() == header_->check_count && header_->check_count < abi::kNone16);
     for (const abi::ScanRow& row : rows_) {
-      require(row.pattern < patterns_.size() && row.node < nodes_.size());
+      require(row.pattern < patterns_.size());
       for (const std::uint16_t pair : row.grams) require(pair < abi::kGramCount);
     }
-    require(groups_.size() == group_classes_.size());
+    require(rows_.size() == row_classes_.size() && groups_.size() == group_classes_.size());
     for (const auto& list : {groups_, keys_}) {
       for (const abi::ScanRows& each : list) range(each.first_row, each.row_count, rows_.size());
     }
@@ -363,7 +364,7 @@ class ProgramChecker {
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
   std::span<const abi::ScanRows> groups_, keys_;
-  std::span<const std::uint64_t> group_classes_, set_grams_;
+  std::span<const std::uint64_t> row_classes_, group_classes_, set_grams_;
   std::span<const abi::ScanSet> sets_;
   std::span<const std::uint16_t> set_nodes_;
   std::span<const abi::ScanZone> zones_;

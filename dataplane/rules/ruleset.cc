@@ -6,6 +6,7 @@
 #include <hs/hs.h>
 #include <openssl/evp.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -105,6 +106,8 @@ base::Result<std::unique_ptr<Ruleset>> Ruleset::open(base::Bytes image, std::uin
     error = ImageError::kMemory;
     return base::Error{abi::image_error_text(error)};
   }
+  static std::atomic<std::uint32_t> last_serial{0};
+  ruleset->serial_ = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
   ruleset->image_ = image;
   ruleset->strings_ = reinterpret_cast<const char*>(image.data()) + layout.strings->offset;
   ruleset->header_ =

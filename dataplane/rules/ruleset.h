@@ -46,6 +46,8 @@ class Ruleset {
   ~Ruleset();
 
   [[nodiscard]] std::uint64_t generation() const;
+  /// Of this process: no other Ruleset has had it. Not 0.
+  [[nodiscard]] std::uint32_t serial() const { return serial_; }
   [[nodiscard]] const abi::RulesetHeader& header() const { return *header_; }
   [[nodiscard]] const abi::RulesetSettings& settings() const { return header_->settings; }
   [[nodiscard]] base::Bytes image() const { return image_; }
@@ -78,6 +80,7 @@ class Ruleset {
   base::Bytes image_;
   const abi::RulesetHeader* header_ = nullptr;
   const char* strings_ = nullptr;
+  std::uint32_t serial_ = 0;
   struct Prepared;
   std::unique_ptr<Prepared> prepared_;
 };

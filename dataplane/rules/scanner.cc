@@ -23,6 +23,7 @@ namespace {
 struct Form {
   Bytes bytes;
   std::uint64_t classes;
+  std::uint64_t nodes;  ///< abi::node_bit() of each chain that gives it
 };
 
 /// A transformation of a form that is known already.
@@ -33,6 +34,8 @@ struct KnownStep {
 constexpr std::size_t kFormsMax = 48;  // a chain has at most 32 steps; beyond: rule_budget
 constexpr std::size_t kStepsMax = 96;
 constexpr std::uint8_t kNoForm = 0xff;
+constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
+constexpr std::size_t kAloneBytesMax = 128;
 constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
@@ -47,6 +50,7 @@ class Scanner {
         patterns_(state.ruleset->array<abi::ScanPattern>(state.header().patterns)),
         uses_(state.ruleset->array<abi::PatternUse>(state.header().uses)),
         rows_(state.ruleset->array<abi::ScanRow>(state.header().rows)),
+        row_classes_(state.ruleset->array<std::uint64_t>(state.header().row_classes)),
         groups_(state.ruleset->array<abi::ScanRows>(state.header().groups)),
         keys_(state.ruleset->array<abi::ScanRows>(state.header().keys)),
         group_classes_(state.ruleset->array<std::uint64_t>(state.header().group_classes)),
@@ -55,13 +59,35 @@ class Scanner {
         set_nodes_(state.ruleset->array<std::uint16_t>(state.header().set_nodes)),
         sets_(state.ruleset->array<abi::ScanSet>(state.header().sets)) {}
 
+  /// A value that was scanned before, from the memo; else scan_set().
   void scan(Item item, std::uint32_t code, std::string_view key, Bytes value) {
     const std::uint32_t set = index_.set_for(*state_.ruleset, code, key);
     if (set == abi::kNone32) return;
     item_ = item;
+    WorkerScratch& worker = *state_.worker;
+    if (!worker.use_memo) return scan_set(set, value);
+    const Memo::Place place = worker.memo.place_of(worker.key, set, value);
+    const std::uint32_t serial = state_.ruleset->serial();
+    if (const Memo::Entry* entry = Memo::find(place, serial, set); entry != nullptr) {
+      ++worker.counts.memo_hits;
+      for (const std::uint16_t check : entry->found()) {
+        state_.candidates.add(check, item, state_.region);
+      }
+      return;
+    }
+    ++worker.counts.memo_misses;
+    found_count_ = 0;
+    scan_set(set, value);
+    if (found_count_ <= Memo::kChecksMax && !state_.failed()) {
+      Memo::put(place, serial, set, {found_, found_count_});
+    }
+  }
+
+ private:
+  void scan_set(std::uint32_t set, Bytes value) {
     set_ = &sets_[set];
     set_index_ = set;
-    forms_[0] = {value, class_bitmap(value)};
+    forms_[0] = {value, class_bitmap(value), kAllNodes};
     form_count_ = 1;
     step_count_ = 0;
     current_ = 0;
@@ -74,14 +100,13 @@ class Scanner {
     }
     state_.worker->arena.shrink_to(arena_used);
   }
-
- private:
   bool make_forms(bool plain);
   bool step(std::uint16_t node);
   void scan_form(const Form& form);
   void sieve_by_class(const Form& form);
   void sieve_by_gram(const Form& form);
   void sieve_rows(const Form& form, const abi::ScanRows& rows);
+  void sieve_row(const Form& form, const abi::ScanRow& row);
   [[nodiscard]] static bool has_line_end(const Form& form) {
     return (form.classes & class_bit(ByteClass::kOtherWhitespace)) != 0;
   }
@@ -89,11 +114,22 @@ class Scanner {
     return one_form_ || form_of_node_[node] == current_;
   }
   void look_closely(const Form& form);
+  void match_alone(const abi::ScanPattern& pattern, const Form& form);
   void scan_database(std::uint32_t database, const Form& form);
   void found(const abi::ScanPattern& pattern);
   static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
 
-  [[nodiscard]] bool has_grams(const abi::ScanRow& row) const {
+  void remember(std::uint32_t check) {
+    if (found_count_ > Memo::kChecksMax) return;
+    if (std::find(found_, found_ + found_count_, check) != found_ + found_count_) return;
+    if (found_count_ < Memo::kChecksMax && check <= 0xffff) {
+      found_[found_count_++] = static_cast<std::uint16_t>(check);
+    } else {
+      found_count_ = Memo::kChecksMax + 1;
+    }
+  }
+
+  [[nodiscard]] bool has_grams(const abi::ScanRow& row) {
     return std::all_of(std::begin(row.grams), std::end(row.grams),
                        [&](Gram pair) { return scratch_.grams.has(pair); });
   }
@@ -107,6 +143,7 @@ class Scanner {
   std::span<const abi::ScanPattern> patterns_;
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
+  std::span<const std::uint64_t> row_classes_;
   std::span<const abi::ScanRows> groups_, keys_;
   std::span<const std::uint64_t> group_classes_, set_grams_;
   std::span<const abi::TransformNode> nodes_;
@@ -119,6 +156,8 @@ class Scanner {
   std::uint8_t current_ = 0;
   std::size_t wanted_count_ = 0, wanted_left_ = 0;
   std::size_t form_count_ = 0, step_count_ = 0;
+  std::uint16_t found_[Memo::kChecksMax];
+  std::size_t found_count_ = 0;  ///< beyond kChecksMax: more than the memo takes
   Form forms_[kFormsMax];
   KnownStep steps_[kStepsMax];
   std::uint8_t form_of_node_[abi::kTransformNodesMax];
@@ -129,9 +168,11 @@ bool Scanner::make_forms(bool plain) {
   std::memset(form_of_node_, plain ? 0 : kNoForm, nodes_.size());
   form_of_node_[0] = 0;
   const std::uint32_t first = plain ? set_->plain_node_count : 0;
-  for (const std::uint16_t node :
-       set_nodes_.subspan(set_->first_node + first, set_->node_count - first)) {
+  forms_[0].nodes = first >= 63 ? kAllNodes : abi::node_bit(first) - 1;
+  for (std::uint32_t position = first; position < set_->node_count; ++position) {
+    const std::uint16_t node = set_nodes_[set_->first_node + position];
     if (node != 0 && !step(node)) return false;
+    forms_[form_of_node_[node]].nodes |= abi::node_bit(position);
   }
   return true;
 }
@@ -171,7 +212,7 @@ bool Scanner::step(std::uint16_t node) {
              std::equal(form.bytes.begin(), form.bytes.end(), result.output.begin());
     });
     to = static_cast<std::uint8_t>(same - forms_);
-    if (to == form_count_) forms_[form_count_++] = {result.output, class_bitmap(result.output)};
+    if (to == form_count_) forms_[form_count_++] = {result.output, class_bitmap(result.output), 0};
   }
   steps_[step_count_++] = {from, to, transform.transform};
   form_of_node_[node] = to;
@@ -209,21 +250,32 @@ void Scanner::sieve_by_gram(const Form& form) {
 }
 
 void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
-  for (std::uint32_t i = rows.first_row; i < rows.first_row + rows.row_count; ++i) {
-    const abi::ScanRow& row = rows_[i];
-    if ((row.classes & ~form.classes) != 0 || !is_of_this_form(row.node)) continue;
-    if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) continue;
-    // A group by class asks for no pairs, and scratch_.grams is not this form's there.
-    if (row.grams[0] != kAnyGram && !has_grams(row)) continue;
-    if (is_wanted(row.pattern)) continue;
-    scratch_.wanted[row.pattern / 64] |= std::uint64_t{1} << row.pattern % 64;
-    scratch_.wanted_list[wanted_count_++] = row.pattern;
+  for (std::uint32_t start = 0; start < rows.row_count; start += 64) {
+    const std::uint32_t first = rows.first_row + start;
+    std::uint64_t passing =
+        passing_rows(&row_classes_[first], std::min(rows.row_count - start, 64u), form.classes);
+    for (; passing != 0; passing &= passing - 1) {
+      sieve_row(form, rows_[first + static_cast<unsigned>(std::countr_zero(passing))]);
+    }
   }
 }
 
+/// A row whose byte classes the form has.
+void Scanner::sieve_row(const Form& form, const abi::ScanRow& row) {
+  if ((row.nodes & form.nodes) == 0 || is_wanted(row.pattern)) return;
+  if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) return;
+  // A group by class asks for no pairs, and scratch_.grams is not this form's there.
+  if (row.grams[0] != kAnyGram && !has_grams(row)) return;
+  scratch_.wanted[row.pattern / 64] |= std::uint64_t{1} << row.pattern % 64;
+  scratch_.wanted_list[wanted_count_++] = row.pattern;
+}
+
 void Scanner::look_closely(const Form& form) {
-  std::uint32_t databases[kScansMax];
-  std::size_t database_count = 0;
+  struct {
+    std::uint32_t database, wanted;
+    std::uint16_t pattern;  ///< the last one wanted of it
+  } scans[kScansMax];
+  std::size_t scan_count = 0;
   wanted_left_ = 0;
   for (std::size_t i = 0; i < wanted_count_; ++i) {
     const abi::ScanPattern& pattern = patterns_[scratch_.wanted_list[i]];
@@ -235,23 +287,43 @@ void Scanner::look_closely(const Form& form) {
       continue;
     }
     ++wanted_left_;
-    const auto end = databases + database_count;
-    if (std::find(databases, end, pattern.database) != end) continue;
-    if (database_count == kScansMax) {
+    const auto end = scans + scan_count;
+    const auto scan = std::find_if(
+        scans, end, [&](const auto& each) { return each.database == pattern.database; });
+    if (scan == end && scan_count == kScansMax) {
       found(pattern);  // looked at by its rules instead
       continue;
     }
-    databases[database_count++] = pattern.database;
+    if (scan == end) scans[scan_count++] = {pattern.database, 0, 0};
+    ++scan->wanted;
+    scan->pattern = scratch_.wanted_list[i];
   }
   if (!form.bytes.empty()) {
-    for (std::size_t i = 0; i < database_count && wanted_left_ > 0; ++i) {
-      scan_database(databases[i], form);
+    for (std::size_t i = 0; i < scan_count && wanted_left_ > 0; ++i) {
+      const abi::ScanPattern& pattern = patterns_[scans[i].pattern];
+      if (scans[i].wanted == 1 && form.bytes.size() <= kAloneBytesMax &&
+          pattern.regex != abi::kNone32) {
+        match_alone(pattern, form);
+      } else {
+        scan_database(scans[i].database, form);
+      }
     }
   }
   for (std::size_t i = 0; i < wanted_count_; ++i) {
     scratch_.wanted[scratch_.wanted_list[i] / 64] = 0;
   }
   wanted_count_ = 0;
+}
+
+/// One pattern and few bytes: PCRE2 answers before Hyperscan has begun.
+void Scanner::match_alone(const abi::ScanPattern& pattern, const Form& form) {
+  ++state_.worker->counts.regex_confirms;
+  state_.spend(1 + form.bytes.size() / 16);
+  const MatchOutcome outcome =
+      state_.worker->regex.match(state_.ruleset->regex(pattern.regex), form.bytes);
+  // Beyond its limits it stays a candidate, and its rule fails the request by name.
+  if (outcome != MatchOutcome::kNoMatch) found(pattern);
+  --wanted_left_;
 }
 
 void Scanner::scan_database(std::uint32_t database, const Form& form) {
@@ -279,6 +351,7 @@ void Scanner::found(const abi::ScanPattern& pattern) {
   for (const abi::PatternUse& use : uses_.subspan(pattern.first_use, pattern.use_count)) {
     if (is_of_this_form(use.node)) {
       state_.candidates.add(use.check, item_, state_.region);
+      remember(use.check);
     }
   }
 }

@@ -129,6 +129,7 @@ class WorkerState {
     std::size_t transaction_bytes = 64u << 20;  ///< pool of all transactions in flight
     std::size_t scratch_bytes = 16u << 20;      ///< transformed values of one phase
     std::uint64_t hash_seed = 0;                ///< 0: from the kernel
+    bool memo = true;                           ///< false: every value is scanned, for benchmarks
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);
   WorkerState(const WorkerState&) = delete;

@@ -9,6 +9,7 @@
 #include "dataplane/base/arena.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/rules/grams.h"
+#include "dataplane/rules/memo.h"
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/transaction.h"
@@ -26,8 +27,11 @@ struct ScanScratch {
 /// The inside of a WorkerState: one worker's memory for judging.
 struct WorkerScratch {
   WorkerScratch(std::span<std::uint8_t> pool_memory, std::span<std::uint8_t> arena_memory,
-                RegexContext context)
-      : pool(pool_memory), arena(arena_memory), regex(std::move(context)) {}
+                RegexContext context, Memo values)
+      : pool(pool_memory),
+        arena(arena_memory),
+        regex(std::move(context)),
+        memo(std::move(values)) {}
   ~WorkerScratch();
 
   std::uint32_t index = 0;
@@ -35,6 +39,8 @@ struct WorkerScratch {
   base::Arena arena;  ///< reset at the end of each call of a Transaction
   RegexContext regex;
   base::HashKey key{};
+  Memo memo;
+  bool use_memo = true;
   ScanScratch scan;
   WorkerState::Counts counts;
   std::span<RuleCost> costs;       ///< empty on the wire

@@ -15,6 +15,8 @@ WorkerScratch::~WorkerScratch() { munmap(mapped.data(), mapped.size()); }
 base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& options) {
   auto context = RegexContext::create();
   if (!context.ok()) return context.error();
+  auto memo = Memo::create();
+  if (!memo.ok()) return memo.error();
   const std::size_t bytes = options.transaction_bytes + options.scratch_bytes;
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -24,7 +26,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   if (state != nullptr) {
     state->scratch_.reset(new (std::nothrow) WorkerScratch(
         mapped.first(options.transaction_bytes), mapped.subspan(options.transaction_bytes),
-        std::move(context).value()));
+        std::move(context).value(), std::move(memo).value()));
   }
   if (state == nullptr || state->scratch_ == nullptr) {
     munmap(memory, bytes);
@@ -32,6 +34,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   }
   state->scratch_->mapped = mapped;
   state->scratch_->index = options.index;
+  state->scratch_->use_memo = options.memo;
   if (options.hash_seed != 0) {
     base::seeded_hash_key(state->scratch_->key, options.hash_seed);
   } else {

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
+#include "controlplane/compile/honest_sample.h"
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/row_filter.h"
 
@@ -149,6 +151,51 @@ TEST(GramSet, HitsAreThePairsThatAreWantedEachOnce) {
   }
   EXPECT_EQ(grams.assign({}, wanted, hits), 0U);
   EXPECT_TRUE(grams.has(rules::kAnyGram));
+}
+
+TEST(GramSet, AgreesWithTheDefinitionForRandomValues) {
+  std::mt19937_64 random(11);
+  rules::GramSet grams;
+  rules::Gram hits[4096];
+  constexpr std::string_view kBytes = "aAzZ09 13579/.%<>\"'\n\x01\xff{~^";
+  for (int round = 0; round < 3000; ++round) {
+    std::string value(random() % 200, 'x');
+    for (char& c : value) {
+      c = random() % 4 == 0 ? static_cast<char>(random()) : kBytes[random() % kBytes.size()];
+    }
+    std::set<unsigned> pairs;
+    for (std::size_t i = 0; i + 1 < value.size(); ++i) {
+      const auto one = static_cast<std::uint8_t>(value[i]);
+      const auto two = static_cast<std::uint8_t>(value[i + 1]);
+      pairs.insert(rules::gram(rules::code_of(one), rules::code_of(two)));
+      if (one >= '0' && one <= '9' && two >= '0' && two <= '9') {
+        pairs.insert(rules::digit_gram(one - unsigned{'0'}, two - unsigned{'0'}));
+      }
+    }
+    std::uint64_t wanted[64];
+    for (std::uint64_t& word : wanted) word = random() & random();
+    wanted[63] |= random();
+    wanted[63] &= ~(std::uint64_t{1} << 63);
+    std::set<unsigned> expected;
+    for (const unsigned pair : pairs) {
+      if ((wanted[pair / 64] >> pair % 64 & 1) != 0) expected.insert(pair);
+    }
+    const std::size_t count = grams.assign(base::as_bytes(value), wanted, hits);
+    ASSERT_EQ(std::set<unsigned>(hits, hits + count), expected);
+    ASSERT_EQ(count, expected.size());
+    for (unsigned pair = 0; pair < 4095; ++pair) {
+      ASSERT_EQ(grams.has(static_cast<rules::Gram>(pair)), pairs.contains(pair)) << pair;
+    }
+  }
+}
+
+TEST(HonestSample, CommonPartsOfNamesAreNoRarityAndSignsOfAttacksAre) {
+  const Needs needs = regex_needs(R"((?i)(?:\x00|%00|\\0)\.?(?:html?|jpe?g|json|jsp|js|css)\b)");
+  EXPECT_FALSE(meets(needs, "json.items.array_3.count"));
+  EXPECT_TRUE(meets(needs, "a%00.js"));
+  EXPECT_LT(share_in_sample(need_of_text("union select")), share_in_sample(need_of_text("son")));
+  EXPECT_LT(share_in_sample(rules::gram(rules::code_of('<'), rules::code_of('?'))),
+            share_in_sample(rules::gram(rules::code_of('j'), rules::code_of('s'))));
 }
 
 TEST(RowFilter, AgreesWithTheDefinitionForEveryCount) {

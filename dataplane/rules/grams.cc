@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include "dataplane/rules/grams.h"
+
+#include <immintrin.h>
+
+#include <bit>
+
+namespace sluice::rules {
+
+namespace {
+
+constexpr bool is_digit(std::uint8_t byte) { return byte >= '0' && byte <= '9'; }
+
+unsigned codes_at(const std::uint8_t* at) { return kByteCodes[at[0]] * 64u + kByteCodes[at[1]]; }
+
+/// Calls visit(pair) for each pair of neighbours in order, digits as both of theirs.
+template <typename Visit>
+void for_each_pair(base::Bytes value, Visit visit) {
+  for (std::size_t i = 0; i + 1 < value.size(); ++i) {
+    visit(codes_at(&value[i]));
+    if (is_digit(value[i]) && is_digit(value[i + 1])) {
+      visit(unsigned{digit_gram(value[i] - unsigned{'0'}, value[i + 1] - unsigned{'0'})});
+    }
+  }
+}
+
+/// Calls visit(pair) for each pair with a bit in `wanted`, repeated ones again.
+template <typename Visit>
+void find_one_by_one(base::Bytes value, const std::uint64_t* wanted, Visit visit) {
+  for_each_pair(value, [&](unsigned pair) {
+    if ((wanted[pair / 64] >> pair % 64 & 1) != 0) visit(pair);
+  });
+}
+
+/// The same, 64 pairs a step. Codes come out of a table of 128 bytes, high bytes apart; a pair's
+/// bit out of the 512 bytes of `wanted`, which are four such tables.
+struct [[gnu::visibility("hidden")]] WantedTables {
+  __m512i parts[8];
+};
+
+#define SLUICE_VBMI [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi")]]
+
+SLUICE_VBMI inline __m512i codes_of(__m512i bytes, __m512i low, __m512i high) {
+  const __m512i ascii = _mm512_permutex2var_epi8(low, bytes, high);
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(bytes), ascii, _mm512_set1_epi8(kCodeHigh));
+}
+
+/// Bit i: the pair (first[i], second[i]) is wanted. Both hold codes below 64.
+SLUICE_VBMI inline __mmask64 are_wanted(__m512i first, __m512i second, const WantedTables& tables) {
+  const __m512i index =
+      _mm512_or_si512(_mm512_slli_epi16(_mm512_and_si512(first, _mm512_set1_epi8(0x0f)), 3),
+                      _mm512_and_si512(_mm512_srli_epi16(second, 3), _mm512_set1_epi8(0x07)));
+  const __mmask64 upper = _mm512_test_epi8_mask(first, _mm512_set1_epi8(0x10));
+  const __mmask64 last = _mm512_test_epi8_mask(first, _mm512_set1_epi8(0x20));
+  const auto& part = tables.parts;
+  const __m512i below =
+      _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(part[0], index, part[1]),
+                             _mm512_permutex2var_epi8(part[2], index, part[3]));
+  const __m512i above =
+      _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(part[4], index, part[5]),
+                             _mm512_permutex2var_epi8(part[6], index, part[7]));
+  const __m512i bits =
+      _mm512_shuffle_epi8(_mm512_set1_epi64(static_cast<long long>(0x8040201008040201ULL)),
+                          _mm512_and_si512(second, _mm512_set1_epi8(0x07)));
+  return _mm512_test_epi8_mask(_mm512_mask_blend_epi8(last, below, above), bits);
+}
+
+template <typename Visit>
+SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, Visit visit) {
+  WantedTables tables;
+  for (int i = 0; i < 8; ++i) tables.parts[i] = _mm512_loadu_si512(wanted + 8 * i);
+  const __m512i low = _mm512_loadu_si512(kByteCodes.data());
+  const __m512i high = _mm512_loadu_si512(kByteCodes.data() + 64);
+  const __m512i digit = _mm512_set1_epi8(kCodeDigit);
+  const std::size_t pairs = value.size() - 1;
+  for (std::size_t at = 0; at < pairs; at += 64) {
+    const std::uint8_t* here = &value[at];
+    const __mmask64 lanes = pairs - at >= 64 ? ~__mmask64{0} : (__mmask64{1} << (pairs - at)) - 1;
+    const __m512i first_bytes = _mm512_maskz_loadu_epi8(lanes, here);
+    const __m512i second_bytes = _mm512_maskz_loadu_epi8(lanes, here + 1);
+    const __m512i first = codes_of(first_bytes, low, high);
+    const __m512i second = codes_of(second_bytes, low, high);
+    for (std::uint64_t found = are_wanted(first, second, tables) & lanes; found != 0;
+         found &= found - 1) {
+      visit(codes_at(here + std::countr_zero(found)));
+    }
+    const __mmask64 digits = _mm512_mask_cmpeq_epi8_mask(
+        _mm512_mask_cmpeq_epi8_mask(lanes, first, digit), second, digit);
+    if (digits == 0) continue;
+    // digit_gram() of each lane.
+    const __m512i nibble = _mm512_set1_epi8(0x0f);
+    const __m512i tens = _mm512_and_si512(first_bytes, nibble);
+    const __m512i twice = _mm512_add_epi8(tens, tens);
+    const __m512i four_times = _mm512_add_epi8(twice, twice);
+    const __m512i number =
+        _mm512_add_epi8(_mm512_add_epi8(_mm512_add_epi8(four_times, four_times), twice),
+                        _mm512_and_si512(second_bytes, nibble));
+    const __mmask64 small = _mm512_cmplt_epu8_mask(number, _mm512_set1_epi8(62));
+    const __m512i any = _mm512_set1_epi8(63);
+    const __m512i rest = _mm512_sub_epi8(number, _mm512_set1_epi8(62));
+    for (std::uint64_t found = are_wanted(_mm512_mask_blend_epi8(small, rest, any),
+                                          _mm512_mask_blend_epi8(small, any, number), tables) &
+                               digits;
+         found != 0; found &= found - 1) {
+      const std::uint8_t* pair = here + std::countr_zero(found);
+      visit(unsigned{digit_gram(pair[0] - unsigned{'0'}, pair[1] - unsigned{'0'})});
+    }
+  }
+}
+
+#undef SLUICE_VBMI
+
+const bool kHasVbmi = __builtin_cpu_supports("avx512vbmi") != 0 &&
+                      __builtin_cpu_supports("avx512bw") != 0 &&
+                      __builtin_cpu_supports("avx512vl") != 0;
+
+}  // namespace
+
+std::size_t GramSet::assign(base::Bytes value, const std::uint64_t* wanted, Gram* hits) {
+  value_ = value;
+  is_filled_ = false;
+  if (value.size() < 2) return 0;
+  noted_.clear();
+  std::size_t count = 0;
+  const auto note = [&](unsigned pair) {
+    if (noted_.has(pair)) return;
+    noted_.add(pair);
+    hits[count++] = static_cast<Gram>(pair);
+  };
+  if (kHasVbmi) {
+    find_vbmi(value, wanted, note);
+  } else {
+    find_one_by_one(value, wanted, note);
+  }
+  return count;
+}
+
+void GramSet::fill() {
+  is_filled_ = true;
+  seen_.clear();
+  seen_.add(kAnyGram);
+  for_each_pair(value_, [&](unsigned pair) { seen_.add(pair); });
+}
+
+}  // namespace sluice::rules
