@@ -38,6 +38,11 @@ def switches():
             r"(?<!^)(?=[A-Z])", "_", reason).lower(), row, what
 
 
+def plain(value):
+    """A number without the marks between its digits."""
+    return re.sub(r"(?<=\d)'(?=\d)", "", value).replace("_", "")
+
+
 def write():
     section = None
     for of, name, value, said in limits():
@@ -45,7 +50,7 @@ def write():
             print(f"\n### {of}\n\n| limit | value | what it is, and what happens when it is reached |\n"
                   "| --- | --- | --- |")
             section = of
-        print(f"| `{name}` | {value.replace('_', '')} | {said} |".replace("'000", "000"))
+        print(f"| `{name}` | {plain(value)} | {said} |")
     print("\n| switch | default | reason | row | refused |\n| --- | --- | --- | --- | --- |")
     for name, default, reason, row, what in switches():
         print(f"| `{name}` | {default} | `{reason}` | {row} | {what} |")
@@ -58,7 +63,7 @@ def main():
     wrong = []
     found = list(limits())
     for _, name, value, _ in found:
-        value = value.replace("'000", "000").replace("_", "")
+        value = plain(value)
         if f"| `{name}` | {value} |" not in page:
             wrong.append(f"{name} = {value}")
     listed = list(switches())
