@@ -3,9 +3,12 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/abi/limits.h"
+#include "dataplane/abi/ruleset.h"
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/value_table.h"
 
@@ -57,15 +60,9 @@ class Candidates {
   [[nodiscard]] bool any(std::uint32_t check) const {
     return overflow_ || heads_[check] != kNoEntry;
   }
-  [[nodiscard]] bool contains(std::uint32_t check, Item item) const {
-    if (overflow_) return true;
-    for (std::uint16_t at = heads_[check]; at != kNoEntry; at = entry(at).next) {
-      if (entry(at).item == item.code) return true;
-    }
-    return false;
-  }
 
  private:
+  friend class CandidateSet;
   struct Entry {
     std::uint16_t item, next;
   };
@@ -92,6 +89,59 @@ class Candidates {
   Entry** blocks_ = nullptr;
   std::uint32_t count_ = 0;
   bool overflow_ = false;
+};
+
+/// The candidates of one check, asked about many values. A long list is laid out as bits first:
+/// thousands of values that are all candidates would else be compared with each other.
+class CandidateSet {
+ public:
+  using Bits = std::array<std::uint64_t, 2 * abi::kValuesMax / 64>;
+
+  /// check: abi::kNone32 contains nothing. bits: zero, borrowed and zero again at the end.
+  /// O(candidates of the check).
+  CandidateSet(const Candidates& candidates, std::uint32_t check, Bits& bits)
+      : candidates_(candidates),
+        bits_(bits),
+        head_(check == abi::kNone32 ? Candidates::kNoEntry : candidates.heads_[check]) {
+    std::size_t length = 0;
+    for (std::uint16_t at = head_; at != Candidates::kNoEntry && length <= kShort;
+         at = candidates_.entry(at).next) {
+      ++length;
+    }
+    is_long_ = length > kShort;
+    if (is_long_) mark(~std::uint64_t{0});
+  }
+  ~CandidateSet() {
+    if (is_long_) mark(0);
+  }
+  CandidateSet(const CandidateSet&) = delete;
+  CandidateSet& operator=(const CandidateSet&) = delete;
+
+  /// O(1).
+  [[nodiscard]] bool contains(Item item) const {
+    if (candidates_.overflow_) return true;
+    if (is_long_) return (bits_[item.code / 64] >> (item.code % 64) & 1) != 0;
+    for (std::uint16_t at = head_; at != Candidates::kNoEntry; at = candidates_.entry(at).next) {
+      if (candidates_.entry(at).item == item.code) return true;
+    }
+    return false;
+  }
+
+ private:
+  static constexpr std::size_t kShort = 8;
+
+  void mark(std::uint64_t to) {
+    for (std::uint16_t at = head_; at != Candidates::kNoEntry; at = candidates_.entry(at).next) {
+      const std::uint16_t code = candidates_.entry(at).item;
+      const std::uint64_t bit = std::uint64_t{1} << (code % 64);
+      bits_[code / 64] = (bits_[code / 64] & ~bit) | (bit & to);
+    }
+  }
+
+  const Candidates& candidates_;
+  Bits& bits_;
+  std::uint16_t head_;
+  bool is_long_ = false;
 };
 
 }  // namespace sluice::rules

@@ -8,6 +8,7 @@
 #include "dataplane/abi/ruleset.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/rules/candidates.h"
 #include "dataplane/rules/grams.h"
 #include "dataplane/rules/memo.h"
 #include "dataplane/rules/memory_pool.h"
@@ -42,6 +43,7 @@ struct WorkerScratch {
   Memo memo;
   bool use_memo = true;
   ScanScratch scan;
+  CandidateSet::Bits candidate_bits{};  ///< zero between rules
   WorkerState::Counts counts;
   std::span<RuleCost> costs;       ///< empty on the wire
   std::span<std::uint8_t> mapped;  ///< pool and arena, to be unmapped

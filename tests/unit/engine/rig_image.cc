@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 
@@ -44,7 +45,11 @@ Compiled& compiled(const std::string& rules) {
   const auto linked =
       seclang::link_text("rig.conf", rules.empty() ? kRules : rules, sources, diagnostics);
   compile::CompileReport report;
-  result.program = compile::compile(linked, {}, result.strings, diagnostics, report);
+  compile::CompileOptions compile_options;
+  if (const char* folder = std::getenv("SLUICE_TEST_CACHE"); folder != nullptr) {
+    compile_options.cache_folder = folder;
+  }
+  result.program = compile::compile(linked, compile_options, result.strings, diagnostics, report);
   for (const auto& error : diagnostics.errors) ADD_FAILURE() << config::to_text(error);
   return result;
 }

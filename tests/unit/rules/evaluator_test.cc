@@ -37,6 +37,22 @@ Judged judge(const std::string& rules, const std::string& request,
   return judged;
 }
 
+TEST(Evaluator, ManyCandidatesOfOneCheckAreTriedOneByOne) {
+  const LoadedRules loaded = load_text(
+      "SecRule ARGS \"@rx attack\\d+\" \"id:1,phase:2,pass,log,setvar:tx.n=+1\"\n"
+      "SecRule ARGS_NAMES \"@contains k1\" \"id:2,phase:2,pass,log,setvar:tx.n=+100\"\n");
+  std::string target = "/a?x=0";
+  for (int i = 0; i < 60; ++i) {
+    target += "&k" + std::to_string(i) + (i % 3 == 0 ? "=attack" : "=harmless") + std::to_string(i);
+  }
+  Judge each(*loaded.ruleset);
+  each.tx_name = "n";
+  for (int twice = 0; twice < 2; ++twice) {
+    (void)each.run(get(target));
+    EXPECT_EQ(each.tx_value, "1120") << "20 values and 11 names";
+  }
+}
+
 TEST(Evaluator, RegexOnArgumentBlocksWithItsStatus) {
   const std::string rules =
       "SecRule ARGS:q \"@rx attack\\d+\" \"id:1,phase:2,deny,status:418,log\"\n";

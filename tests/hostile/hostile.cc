@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+// Hostile load on one engine in one process, timed segment by segment: every request within the
+// bounds of docs/limits.md ("Time"), no memory but what was allocated at start, and tables full of
+// attackers as quick as empty ones.
+//   hostile [--rules own|crs] [--rounds N] [--slack FACTOR] [--only TEXT]
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "dataplane/abi/reasons.h"
+#include "tests/hostile/cpu_time.h"
+#include "tests/hostile/requests.h"
+#include "tests/hostile/tables.h"
+#include "tests/unit/engine/engine_rig.h"
+
+namespace sluice::hostile {
+namespace {
+
+constexpr double kRequestUs = 200, kBodyByteUs = 0.060, kStretchUs = 200;
+/// Where a limit has ended the request by its name, the time until then is bounded too.
+constexpr double kLimitedUs = 25'000;
+constexpr std::size_t kSegmentBytes = 1400;
+
+struct Options {
+  std::string rules = "own", only;
+  int rounds = 3;
+  double slack = 1;
+};
+
+struct Spent {
+  double total_us = 0, stretch_us = 0;
+  abi::Reason reason = abi::Reason::kNone;
+};
+
+std::string rules_text(const std::string& which) {
+  if (which == "own") {
+    return "Include " SLUICE_SOURCE "/signatures/*.conf\nSecRuleEngine DetectionOnly\n";
+  }
+  return "SecRuleEngine DetectionOnly\nSecRequestBodyAccess On\n"
+         "SecRule REQUEST_HEADERS:Content-Type \"^application/json\" "
+         "\"id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+         "SecRule REQUEST_HEADERS:Content-Type \"^text/xml\" "
+         "\"id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
+         "Include /etc/modsecurity/crs/crs-setup.conf\n"
+         "Include /usr/share/modsecurity-crs/rules/*.conf\n";
+}
+
+/// One request in segments over a connection of its own; the server acknowledges each.
+Spent send(test::EngineRig& rig, const std::string& text, unsigned port) {
+  test::Dialog dialog(rig, port);
+  dialog.handshake();
+  Spent spent;
+  for (std::size_t at = 0; at < text.size(); at += kSegmentBytes) {
+    const std::string_view piece = std::string_view(text).substr(at, kSegmentBytes);
+    const test::Frame frame = dialog.client_frame(at, piece);
+    const double begin = cpu_us();
+    const engine::Packet packet = rig.push(engine::Side::kOutside, frame);
+    const double us = cpu_us() - begin;
+    spent.total_us += us;
+    spent.stretch_us = std::max(spent.stretch_us, us);
+    if (packet.fate == engine::Fate::kForward) dialog.server_acked = at + piece.size();
+    (void)rig.push(engine::Side::kInside, dialog.server_frame(0, {}, net::kAck));
+  }
+  rig.engine->close_all(rig.now, rig.now + test::EngineRig::kWallOffset);
+  for (const test::RigRecord& record : rig.records(abi::RecordType::kAlert)) {
+    if (record.header.action == abi::Action::kBlock) spent.reason = record.header.reason;
+  }
+  rig.advance_ms(3000);
+  rig.to_server.clear();
+  rig.to_client.clear();
+  return spent;
+}
+
+/// The least of several rounds, so that what else runs on the machine does not count.
+Spent measure(test::EngineRig& rig, const Request& request, int rounds, unsigned& port) {
+  Spent least{1e18, 1e18, abi::Reason::kNone};
+  for (int i = 0; i < rounds; ++i) {
+    port = port % 60000 + 1024;
+    const Spent spent = send(rig, request.text, port);
+    least.total_us = std::min(least.total_us, spent.total_us);
+    least.stretch_us = std::min(least.stretch_us, spent.stretch_us);
+    least.reason = spent.reason;
+  }
+  return least;
+}
+
+bool check_requests(const Options& options) {
+  test::RigOptions rig_options;
+  rig_options.rules = rules_text(options.rules);
+  test::EngineRig rig(rig_options);
+  bool good = true;
+  unsigned port = 2000;
+  std::size_t beyond = 0, limited = 0;
+  std::printf("%-48s %9s %10s %10s %6s %9s  %s\n", (options.rules + " rules").c_str(), "body", "us",
+              "bound us", "of it", "stretch", "limit");
+  for (const Request& request : make_requests()) {
+    if (request.name.find(options.only) == std::string::npos) continue;
+    const Spent spent = measure(rig, request, options.rounds, port);
+    const bool by_limit = spent.reason != abi::Reason::kNone;
+    const double bound =
+        by_limit ? kLimitedUs : kRequestUs + kBodyByteUs * static_cast<double>(request.body_bytes);
+    const bool within = spent.total_us <= bound * (by_limit ? 1 : options.slack);
+    limited += by_limit ? 1 : 0;
+    beyond += spent.total_us <= bound ? 0 : 1;
+    std::printf("%-48s %9zu %10.0f %10.0f %5.0f%% %9.0f  %s%s\n", request.name.c_str(),
+                request.body_bytes, spent.total_us, bound, 100 * spent.total_us / bound,
+                spent.stretch_us,
+                by_limit ? std::string(abi::reason_name(spent.reason)).c_str() : "",
+                spent.total_us <= bound ? ""
+                : within                ? "  over"
+                                        : "  FAILED");
+    good = good && within;
+  }
+  std::printf("%s rules: %zu ended by a named limit, %zu beyond the bound\n", options.rules.c_str(),
+              limited, beyond);
+  std::printf("%s requests_%s\n", good ? "PASS" : "FAIL", options.rules.c_str());
+  return good;
+}
+
+}  // namespace
+}  // namespace sluice::hostile
+
+int main(int argc, char** argv) {
+  sluice::hostile::Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string name = argv[i], value = argv[i + 1];
+    if (name == "--rules") options.rules = value;
+    if (name == "--only") options.only = value;
+    if (name == "--rounds") options.rounds = std::atoi(value.c_str());
+    if (name == "--slack") options.slack = std::atof(value.c_str());
+  }
+  bool good = sluice::hostile::check_requests(options);
+  if (options.only.empty()) good = sluice::hostile::check_tables(options.slack) && good;
+  return good ? 0 : 1;
+}
