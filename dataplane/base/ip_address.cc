@@ -35,6 +35,18 @@ std::optional<IpAddress> parse_v4(std::string_view text) {
   return IpAddress::from_v4(raw);
 }
 
+std::size_t format_v4(const std::uint8_t* bytes, char* to) {
+  char* at = to;
+  for (int i = 0; i < 4; ++i) {
+    if (i > 0) *at++ = '.';
+    const unsigned number = bytes[i];
+    if (number >= 100) *at++ = static_cast<char>('0' + number / 100);
+    if (number >= 10) *at++ = static_cast<char>('0' + number / 10 % 10);
+    *at++ = static_cast<char>('0' + number % 10);
+  }
+  return static_cast<std::size_t>(at - to);
+}
+
 }  // namespace
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
@@ -51,12 +63,10 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
 }
 
 std::size_t IpAddress::format(char* to) const {
+  // Not by inet_ntop, whose snprintf is 0.3 us: rules ask for the address of every request.
+  if (is_v4()) return format_v4(bytes + 12, to);
   char terminated[INET6_ADDRSTRLEN];
-  if (is_v4()) {
-    inet_ntop(AF_INET, bytes + 12, terminated, sizeof terminated);
-  } else {
-    inet_ntop(AF_INET6, bytes, terminated, sizeof terminated);
-  }
+  inet_ntop(AF_INET6, bytes, terminated, sizeof terminated);
   const std::size_t size = std::strlen(terminated);
   std::memcpy(to, terminated, size);
   return size;

@@ -18,6 +18,7 @@
 #include "dataplane/rules/operator/geo_lookup.h"
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/scan_index.h"
+#include "dataplane/rules/slot_index.h"
 
 namespace sluice::rules {
 
@@ -83,6 +84,7 @@ struct Ruleset::Prepared {
   std::vector<hs_scratch_t*> scratches;
   std::optional<GeoDatabase> geo;
   ScanIndex scan_index;
+  SlotIndex slot_index;
   std::size_t bytes = 0;
   abi::RulesetHeader empty{};  ///< of an image without rules
 
@@ -152,6 +154,7 @@ base::Status Ruleset::prepare(std::uint32_t worker_count) {
     }
   }
   prepared_->scan_index.build(*this);
+  prepared_->slot_index.build(*this);
   if (header_->settings.geo_database.bytes > 0) {
     auto geo = GeoDatabase::open(std::string(text(header_->settings.geo_database)));
     if (!geo.ok()) return geo.error();
@@ -172,6 +175,7 @@ void* Ruleset::scratch(std::uint32_t worker_index) const {
   return worker_index < prepared_->scratches.size() ? prepared_->scratches[worker_index] : nullptr;
 }
 const ScanIndex& Ruleset::scan_index() const { return prepared_->scan_index; }
+const SlotIndex& Ruleset::slot_index() const { return prepared_->slot_index; }
 std::size_t Ruleset::memory_bytes() const { return prepared_->bytes; }
 
 }  // namespace sluice::rules

@@ -20,6 +20,7 @@ namespace sluice::rules {
 
 class Regex;
 class GeoDatabase;
+class SlotIndex;
 struct ScanIndex;
 
 /// Checks everything about an image that a reader relies on: magic, versions, digests, sections,
@@ -68,6 +69,7 @@ class Ruleset {
   [[nodiscard]] const void* database(std::uint32_t index) const;
   [[nodiscard]] std::uint32_t database_count() const { return header_->databases.count; }
   [[nodiscard]] const ScanIndex& scan_index() const;
+  [[nodiscard]] const SlotIndex& slot_index() const;
   /// Hyperscan's scratch for one worker, an hs_scratch_t.
   [[nodiscard]] void* scratch(std::uint32_t worker_index) const;
   /// Bytes of machine code and tables beside the image.

@@ -10,6 +10,7 @@
 #include "dataplane/rules/persistent.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scan_index.h"
+#include "dataplane/rules/slot_index.h"
 
 namespace sluice::rules {
 
@@ -82,6 +83,10 @@ class Collector {
       return selects(state_, each.selector, state_.text(each.key), each.regex, key);
     });
   }
+  /// Most members that a selector leaves out differ from its key in their length.
+  [[nodiscard]] bool is_other_key(std::string_view key) const {
+    return target_.selector == Selector::kKey && target_.key.bytes != key.size();
+  }
   [[nodiscard]] std::span<const TargetValue> values() const { return {first_, count_}; }
   [[nodiscard]] VariableId variable() const { return variable_; }
 
@@ -102,9 +107,21 @@ void collect_tx(TransactionState& state, const abi::RuleTarget& target, Collecto
     to.add_member(state.text(target.key), base::as_bytes(state.tx.value(index)), {});
     return;
   }
-  for (std::uint32_t i = 0; i < state.tx.size(); ++i) {
-    if (!state.tx.is_set(i)) continue;
-    if (!to.add_member(state.tx.key(i), base::as_bytes(state.tx.value(i)), {})) return;
+  const auto add = [&](std::uint32_t i) {
+    return !state.tx.is_set(i) ||
+           to.add_member(state.tx.key(i), base::as_bytes(state.tx.value(i)), {});
+  };
+  if (target.selector == Selector::kRegex) {
+    for (const std::uint16_t slot : state.ruleset->slot_index().selected(target.regex)) {
+      if (!add(slot)) return;
+    }
+  } else {
+    for (std::uint32_t i = 0; i < state.tx.slot_count(); ++i) {
+      if (!add(i)) return;
+    }
+  }
+  for (std::uint32_t i = state.tx.slot_count(); i < state.tx.size(); ++i) {
+    if (!add(i)) return;
   }
 }
 
@@ -147,6 +164,10 @@ void collect_lists(TransactionState& state, Collector& to) {
   for (std::uint8_t list = 0; list < source.count; ++list) {
     for (std::uint16_t i = state.values.first(source.lists[list]); i != kNoValue;) {
       const Value& value = state.values.at(i);
+      if (to.is_other_key(value.key())) {
+        i = value.next;
+        continue;
+      }
       const bool added =
           source.names ? to.add_member(value.key(), base::as_bytes(value.key()), Item::of_name(i))
                        : to.add_member(value.key(), value.view(), Item::of_value(i));

@@ -6,11 +6,14 @@
 #include <algorithm>
 
 #include "dataplane/abi/names.h"
+#include "dataplane/rules/slot_index.h"
 
 namespace sluice::rules {
 
 bool TxStore::begin(const Ruleset& ruleset, Region& region) {
   const auto slots = ruleset.array<abi::TxSlot>(ruleset.header().slots);
+  ruleset_ = &ruleset;
+  buckets_ = nullptr;
   slot_count_ = static_cast<std::uint32_t>(slots.size());
   extra_count_ = 0;
   capacity_ = slot_count_ + 16;
@@ -20,8 +23,8 @@ bool TxStore::begin(const Ruleset& ruleset, Region& region) {
     return false;
   }
   for (std::uint32_t i = 0; i < slot_count_; ++i) {
-    members_[i] = {ruleset.text(slots[i].key), ruleset.text(slots[i].initial),
-                   slots[i].is_set != 0};
+    members_[i] = {ruleset.text(slots[i].key), ruleset.text(slots[i].initial), slots[i].is_set != 0,
+                   kNoMember};
   }
   return true;
 }
@@ -31,18 +34,34 @@ bool TxStore::copy(const TxStore& from, Region& region) {
   members_ = region.allocate_array<Member>(capacity_);
   if (members_ == nullptr) return false;
   std::copy_n(from.members_, from.size(), members_);
+  if (buckets_ == nullptr) return true;
+  buckets_ = region.allocate_array<std::uint16_t>(kBuckets);
+  if (buckets_ == nullptr) return false;
+  std::copy_n(from.buckets_, kBuckets, buckets_);
   return true;
 }
 
 std::uint32_t TxStore::find(std::string_view key) const {
-  for (std::uint32_t i = 0; i < size(); ++i) {
-    if (members_[i].key.size() == key.size() && abi::same_name(members_[i].key, key)) return i;
+  return ruleset_ == nullptr ? kNotFound : find(key, ruleset_->slot_index().hash(key));
+}
+
+std::uint32_t TxStore::find(std::string_view key, std::uint64_t hash) const {
+  const std::uint32_t slot = ruleset_->slot_index().find(*ruleset_, key, hash);
+  if (slot != abi::kNone32 || buckets_ == nullptr) return slot;
+  for (std::uint16_t at = buckets_[bucket_of(hash)]; at != kNoMember; at = members_[at].next) {
+    if (abi::same_name(members_[at].key, key)) return at;
   }
   return kNotFound;
 }
 
 std::uint32_t TxStore::find_or_add(std::string_view key, Region& region) {
-  if (const std::uint32_t known = find(key); known != kNotFound) return known;
+  const std::uint64_t hash = ruleset_->slot_index().hash(key);
+  if (const std::uint32_t known = find(key, hash); known != kNotFound) return known;
+  if (buckets_ == nullptr) {
+    buckets_ = region.allocate_array<std::uint16_t>(kBuckets);
+    if (buckets_ == nullptr) return kNotFound;
+    std::fill_n(buckets_, kBuckets, kNoMember);
+  }
   if (size() == capacity_) {
     if (capacity_ >= abi::kTxVariablesMax) return kNotFound;
     auto* larger = region.allocate_array<Member>(2 * std::size_t{capacity_});
@@ -51,7 +70,9 @@ std::uint32_t TxStore::find_or_add(std::string_view key, Region& region) {
     members_ = larger;
     capacity_ *= 2;
   }
-  members_[size()] = {key, {}, false};
+  std::uint16_t& head = buckets_[bucket_of(hash)];
+  members_[size()] = {key, {}, false, head};
+  head = static_cast<std::uint16_t>(size());
   return slot_count_ + extra_count_++;
 }
 

@@ -34,8 +34,10 @@ class TxStore {
     const Member& member = members_[index];
     return member.is_set ? member.value : std::string_view();
   }
-  /// Slot or list entry with that key, set or not. O(size).
+  /// Slot or list entry with that key, set or not. Expected O(bytes).
   [[nodiscard]] std::uint32_t find(std::string_view key) const;
+  /// Slots: 0..slot_count() - 1.
+  [[nodiscard]] std::uint32_t slot_count() const { return slot_count_; }
   /// find(), and else a new member (`key` must stay). kNotFound when full.
   std::uint32_t find_or_add(std::string_view key, Region& region);
   void set(std::uint32_t index, std::string_view value) {
@@ -48,8 +50,17 @@ class TxStore {
   struct Member {
     std::string_view key, value;
     bool is_set;
+    std::uint16_t next;  ///< of the same bucket: an index, or kNoMember
   };
+  static constexpr std::size_t kBuckets = 256;
+  static constexpr std::uint16_t kNoMember = 0xffff;
+
+  [[nodiscard]] std::uint32_t find(std::string_view key, std::uint64_t hash) const;
+  static std::size_t bucket_of(std::uint64_t hash) { return hash >> 56; }
+
+  const Ruleset* ruleset_ = nullptr;
   Member* members_ = nullptr;
+  std::uint16_t* buckets_ = nullptr;  ///< of members that have no slot, once there is one
   std::uint32_t slot_count_ = 0, extra_count_ = 0, capacity_ = 0;
 };
 
