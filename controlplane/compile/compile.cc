@@ -3,6 +3,7 @@
 
 #include "controlplane/compile/compile.h"
 
+#include "controlplane/compile/backtracking.h"
 #include "controlplane/compile/fold.h"
 #include "controlplane/compile/lower.h"
 #include "controlplane/compile/plan.h"
@@ -22,6 +23,7 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
   report.folded = folded.count;
   const std::vector<LoweredCheck> checks =
       lower(folded.rules, folded.dropped, folded.initial, strings, diagnostics, *program);
+  check_backtracking(folded.rules, diagnostics);
   if (!diagnostics.ok()) return nullptr;
   if (options.scan) {
     plan_scans(checks, strings, maker, *program, report);
