@@ -16,6 +16,7 @@ using engine::Side;
 namespace {
 
 constexpr std::size_t kLimitEntries = 65536;
+constexpr std::size_t kCollectionSlots = 1024;
 
 engine::EngineConfig sizes_for(const OfflineEngine::Options& options) {
   engine::EngineConfig config;
@@ -56,6 +57,11 @@ base::Result<std::unique_ptr<OfflineEngine>> OfflineEngine::create(
     limit::Table::format(table, kLimitEntries);
     self->limits_ = std::make_unique<limit::Table>(table);
   }
+  const base::MutableBytes collections =
+      allocate(rules::CollectionTable::bytes_for(kCollectionSlots), self->collections_memory_);
+  if (collections.empty()) return base::Error{"not enough memory for persistent collections"};
+  rules::CollectionTable::format(collections, kCollectionSlots);
+  self->collections_ = rules::CollectionTable(collections);
   self->counters_ = std::make_unique<abi::WorkerCounters>();
   base::random_hash_key(self->hash_key_);
   engine::EngineEnvironment environment;
@@ -63,6 +69,7 @@ base::Result<std::unique_ptr<OfflineEngine>> OfflineEngine::create(
   environment.hash_key = &self->hash_key_;
   environment.counters = self->counters_.get();
   environment.limits = self->limits_.get();
+  environment.collections = &self->collections_;
   environment.event_id_seed = base::wall_now();
   environment.start_time = self->now_;
   auto made = engine::Engine::create(sizes_for(options), environment);

@@ -17,6 +17,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/limit/table.h"
+#include "dataplane/rules/collections.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::ctl {
@@ -74,10 +75,11 @@ class OfflineEngine {
   void release(net::PacketRef packet);
   engine::PacketPort port();
 
-  Memory image_memory_, limit_memory_;
+  Memory image_memory_, limit_memory_, collections_memory_;
   base::HashKey hash_key_{};
   std::unique_ptr<engine::Generation> generation_;
   std::unique_ptr<limit::Table> limits_;
+  rules::CollectionTable collections_;  ///< private; lives as long as the engine
   std::unique_ptr<abi::WorkerCounters> counters_;
   std::vector<rules::RuleCost> costs_;
   std::vector<Slot> slots_;

@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include "controlplane/seclang/values.h"
+#include "dataplane/abi/limits.h"
 
 namespace sluice::seclang {
 namespace {
@@ -48,6 +49,18 @@ std::optional<Member> parse_member(const PlacedText& text, Reporter& reporter) {
   auto key = parse_macros(text.part(dot + 1, text.size()), reporter);
   if (!key) return std::nullopt;
   return Member{*collection, std::move(*key)};
+}
+
+/// What can never be kept of a persistent collection is an error at load. False: it is one.
+bool check_persistent_name(const Member& member, const Place& place, Reporter& reporter) {
+  if (abi::variable_info(member.collection).kind != abi::VariableKind::kPersistent ||
+      !member.key.is_constant() || member.key.constant().size() <= abi::kCollectionNameBytesMax) {
+    return true;
+  }
+  reporter.error(place, "names in persistent collections have at most " +
+                            std::to_string(abi::kCollectionNameBytesMax) + " bytes, this one has " +
+                            std::to_string(member.key.constant().size()));
+  return false;
 }
 
 std::vector<std::string_view> control_names() {
@@ -174,7 +187,7 @@ std::optional<SetVariable> parse_set_variable(const PlacedText& value, Reporter&
   const std::size_t equals = find_outside_macros(value.text(), "=");
   const std::size_t name_end = equals == std::string_view::npos ? value.size() : equals;
   auto member = parse_member(value.part(start, name_end), reporter);
-  if (!member) return std::nullopt;
+  if (!member || !check_persistent_name(*member, set.place, reporter)) return std::nullopt;
   set.collection = member->collection;
   set.key = std::move(member->key);
   if (equals == std::string_view::npos) {
@@ -210,6 +223,12 @@ std::optional<ExpireVariable> parse_expire_variable(const PlacedText& value, Rep
   auto member = parse_member(value.part(0, equals), reporter);
   auto seconds = parse_macros(value.part(equals + 1, value.size()), reporter);
   if (!member || !seconds) return std::nullopt;
+  if (abi::variable_info(member->collection).kind == abi::VariableKind::kStore) {
+    reporter.error(value.at(0),
+                   "expirevar is for persistent collections (ip, global, resource, session, user): "
+                   "tx ends with its request");
+    return std::nullopt;
+  }
   if (seconds->is_constant() && !parse_number(seconds->constant(), UINT32_MAX)) {
     reporter.error(value.at(equals + 1),
                    "expected a number of seconds, got '" + std::string(seconds->constant()) + "'");
@@ -231,6 +250,10 @@ std::optional<InitCollection> parse_init_collection(const PlacedText& value, Rep
   }
   auto key = parse_macros(value.part(equals + 1, value.size()), reporter);
   if (!key) return std::nullopt;
+  if (key->pieces.empty()) {
+    reporter.error(value.at(0), "expected a key behind " + std::string(name) + "=");
+    return std::nullopt;
+  }
   return InitCollection{*collection, std::move(*key), value.at(0)};
 }
 

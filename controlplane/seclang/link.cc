@@ -197,6 +197,7 @@ void link_nodes(std::vector<Node> nodes, SourceSet& sources, config::Diagnostics
   apply_settings(program.settings, sources, reporter, rules);
   RuleBuilder(program, sources, reporter, rules).run(find_removed(program, reporter));
   report_unreachable(rules, reporter);
+  report_unkeyed_collections(rules, reporter);
 }
 
 }  // namespace

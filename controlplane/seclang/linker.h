@@ -88,4 +88,7 @@ std::optional<std::uint32_t> read_data(const std::string& path, const Place& pla
 /// run: reported with what to do.
 void report_unreachable(const LinkedRules& rules, Reporter& reporter);
 
+/// Persistent collections that rules use and that none gives a key.
+void report_unkeyed_collections(const LinkedRules& rules, Reporter& reporter);
+
 }  // namespace sluice::seclang

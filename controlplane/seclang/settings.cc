@@ -49,6 +49,7 @@ class SettingsParser {
       case DirectiveId::kSecPcreMatchLimit:
         return take_number(settings_.pcre_match_limit, "a number of steps");
       case DirectiveId::kSecCollectionTimeout:
+        if (value() == "0") return fail(0, "1 or more seconds: 0 would keep nothing");
         return take_number(settings_.collection_timeout_s, "a number of seconds");
       default:
         return take_text();

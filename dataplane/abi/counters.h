@@ -31,37 +31,40 @@ class Counter {
 };
 
 // X(enumerator, name, meaning)
-#define SLUICE_COUNTERS(X)                                                           \
-  X(kRxPackets, "rx_packets", "frames received by this worker")                      \
-  X(kRxBytes, "rx_bytes", "bytes of them")                                           \
-  X(kTxPackets, "tx_packets", "frames transmitted, crafted ones included")           \
-  X(kTxBytes, "tx_bytes", "bytes of them")                                           \
-  X(kSteeredOut, "steered_out", "frames handed to the flow's worker")                \
-  X(kSteeredIn, "steered_in", "frames taken over from another worker")               \
-  X(kCrafted, "crafted", "segments that we made: replies, resets, acknowledgements") \
-  X(kHeldSegments, "held_segments", "segments that waited for a verdict")            \
-  X(kOutOfOrder, "out_of_order", "segments beyond a gap, copied and forwarded")      \
-  X(kRetransmitted, "retransmitted", "segments of bytes forwarded before")           \
-  X(kFragments, "fragments", "fragments taken for reassembly")                       \
-  X(kDatagrams, "datagrams", "datagrams put together from fragments")                \
-  X(kUninspected, "uninspected", "frames of no protected service")                   \
-  X(kFlowsCreated, "flows_created", "connections whose handshake completed")         \
-  X(kFlowsClosed, "flows_closed", "connections forgotten after their end")           \
-  X(kRequests, "requests", "requests judged")                                        \
-  X(kResponses, "responses", "final responses paired with their request")            \
-  X(kReplies, "replies", "replies sent in the server's place")                       \
-  X(kResets, "resets", "connections reset by us")                                    \
-  X(kScans, "scans", "Hyperscan scans")                                              \
-  X(kScanBytes, "scan_bytes", "bytes of them")                                       \
-  X(kRegexConfirms, "regex_confirms", "PCRE2 matches run")                           \
-  X(kMemoHits, "memo_hits", "values known to match nothing")                         \
-  X(kMemoMisses, "memo_misses", "values looked up in the memo and not found")        \
-  X(kPolls, "polls", "calls of poll_once")                                           \
-  X(kIdlePolls, "idle_polls", "calls that found nothing")                            \
-  X(kStallMs, "stall_ms", "longest time between two polls, ms")                      \
-  X(kGenerationsSeen, "generations_seen", "generation changes observed")             \
-  X(kMisdirected, "misdirected", "frames that RSS gave to another worker")           \
-  X(kPartialForwards, "partial_forwards", "blocked requests of which a part had been forwarded")
+#define SLUICE_COUNTERS(X)                                                                       \
+  X(kRxPackets, "rx_packets", "frames received by this worker")                                  \
+  X(kRxBytes, "rx_bytes", "bytes of them")                                                       \
+  X(kTxPackets, "tx_packets", "frames transmitted, crafted ones included")                       \
+  X(kTxBytes, "tx_bytes", "bytes of them")                                                       \
+  X(kSteeredOut, "steered_out", "frames handed to the flow's worker")                            \
+  X(kSteeredIn, "steered_in", "frames taken over from another worker")                           \
+  X(kCrafted, "crafted", "segments that we made: replies, resets, acknowledgements")             \
+  X(kHeldSegments, "held_segments", "segments that waited for a verdict")                        \
+  X(kOutOfOrder, "out_of_order", "segments beyond a gap, copied and forwarded")                  \
+  X(kRetransmitted, "retransmitted", "segments of bytes forwarded before")                       \
+  X(kFragments, "fragments", "fragments taken for reassembly")                                   \
+  X(kDatagrams, "datagrams", "datagrams put together from fragments")                            \
+  X(kUninspected, "uninspected", "frames of no protected service")                               \
+  X(kFlowsCreated, "flows_created", "connections whose handshake completed")                     \
+  X(kFlowsClosed, "flows_closed", "connections forgotten after their end")                       \
+  X(kRequests, "requests", "requests judged")                                                    \
+  X(kResponses, "responses", "final responses paired with their request")                        \
+  X(kReplies, "replies", "replies sent in the server's place")                                   \
+  X(kResets, "resets", "connections reset by us")                                                \
+  X(kScans, "scans", "Hyperscan scans")                                                          \
+  X(kScanBytes, "scan_bytes", "bytes of them")                                                   \
+  X(kRegexConfirms, "regex_confirms", "PCRE2 matches run")                                       \
+  X(kMemoHits, "memo_hits", "values known to match nothing")                                     \
+  X(kMemoMisses, "memo_misses", "values looked up in the memo and not found")                    \
+  X(kPolls, "polls", "calls of poll_once")                                                       \
+  X(kIdlePolls, "idle_polls", "calls that found nothing")                                        \
+  X(kStallMs, "stall_ms", "longest time between two polls, ms")                                  \
+  X(kGenerationsSeen, "generations_seen", "generation changes observed")                         \
+  X(kMisdirected, "misdirected", "frames that RSS gave to another worker")                       \
+  X(kPartialForwards, "partial_forwards", "blocked requests of which a part had been forwarded") \
+  X(kCollectionUpdates, "collection_updates", "changes of persistent collections")               \
+  X(kCollectionEvictions, "collection_evictions", "live collections that made room for others")  \
+  X(kCollectionsFull, "collections_full", "changes that a collection had no room for")
 
 enum class CounterId : std::uint16_t {
 #define SLUICE_X(enumerator, name, meaning) enumerator,

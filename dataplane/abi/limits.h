@@ -138,6 +138,19 @@ inline constexpr std::size_t kMatchValueBytesMax = 512;  // value kept of a matc
 inline constexpr std::size_t kExpandedBytesMax = 8192;   // one text with its macros; cut
 inline constexpr std::size_t kTxVariablesMax = 4096;     // members of TX; transaction_memory
 inline constexpr std::size_t kRuleRemovalsMax = 256;     // ctl:ruleRemove* of one request
+
+// -- rules: persistent collections --------------------------------------------------------------
+/// What one slot of the table holds: records of about 20 clients. Full: what has expired goes, then
+/// what was changed longest ago, counted in collection_evictions.
+inline constexpr std::size_t kCollectionPageBytes = 4096;
+/// One collection (IP of one client) with its members; beyond: collection_full.
+inline constexpr std::size_t kCollectionRecordBytesMax = 2048;
+inline constexpr std::size_t kCollectionKeyBytesMax = 64;      // shown as KEY; cut
+inline constexpr std::size_t kCollectionNameBytesMax = 128;    // of a member; collection_full
+inline constexpr std::size_t kCollectionValueBytesMax = 1024;  // of a member; cut
+/// Changes by other workers that one change of the same page waits out; collection_full.
+inline constexpr std::uint32_t kCollectionAttemptsMax = 4096;
+inline constexpr std::uint64_t kCollectionSteps = 64;  // of the budget, for each access
 // -- engine -------------------------------------------------------------------------------------
 /// Both heads of a transaction with their field tables, as the parsers need them; beyond:
 /// transaction_memory.

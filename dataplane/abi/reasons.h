@@ -170,7 +170,8 @@
   X(kHttpRange, "http_range", "a Range malformed or of too many ranges, by switch")           \
   X(kHttpCredentials, "http_credentials", "credentials malformed, by switch")                 \
   X(kHttpHeaderDup, "http_header_dup", "a field twice that may come once")                    \
-  X(kTcpHeldDup, "tcp_held_dup", "a copy of bytes that wait for a verdict")
+  X(kTcpHeldDup, "tcp_held_dup", "a copy of bytes that wait for a verdict")                   \
+  X(kCollectionFull, "collection_full", "a persistent collection has no room for a change")
 
 namespace sluice::abi {
 

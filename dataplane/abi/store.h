@@ -34,6 +34,7 @@ inline constexpr const char* kSwitchesFile = "switches";
 inline constexpr const char* kControlFile = "control";
 inline constexpr const char* kDataplaneFile = "dataplane";
 inline constexpr const char* kLimitsFile = "limits";
+inline constexpr const char* kCollectionsFile = "collections";
 inline constexpr const char* kImagesFolder = "images";
 
 /// The mode switch in force. A control segment whose switches nobody has written yet is all zero,

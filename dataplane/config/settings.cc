@@ -38,9 +38,12 @@ void read_workers(YamlReader& reader, const YAML::Node& workers, Settings& setti
 }
 
 void read_memory(YamlReader& reader, const YAML::Node& memory, Settings& settings) {
-  if (!reader.check_map(memory, "memory", {"pool_mb", "flows_max", "huge_pages"})) return;
+  if (!reader.check_map(memory, "memory", {"pool_mb", "flows_max", "collections_mb", "huge_pages"}))
+    return;
   reader.number(memory["pool_mb"], "memory.pool_mb", 16, 1 << 20, settings.pool_mb);
   reader.number(memory["flows_max"], "memory.flows_max", 1024, 1ULL << 27, settings.flows_max);
+  reader.number(memory["collections_mb"], "memory.collections_mb", 1, 32768,
+                settings.collections_mb);
   const YAML::Node pages = memory["huge_pages"];
   if (pages && pages.IsScalar() && (pages.Scalar() == "true" || pages.Scalar() == "false")) {
     reader.complain(pages, "memory.huge_pages wants auto, on or off");

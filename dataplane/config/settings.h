@@ -53,6 +53,7 @@ struct Settings {
   Idle idle = Idle::kSpin;
   std::uint64_t pool_mb = 256;  ///< packet buffers of all ports
   std::uint64_t flows_max = 65536;
+  std::uint64_t collections_mb = 16;  ///< persistent collections of the rules, shared memory
   HugePageUse huge_pages = HugePageUse::kAuto;
   std::vector<Link> links;
   Events events;

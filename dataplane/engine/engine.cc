@@ -177,6 +177,7 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
   options.index = config.worker;
   options.transaction_bytes = config.rules_bytes;
   options.hash_seed = environment.rules_hash_seed;
+  options.collections = environment.collections;
   auto rules_state = rules::WorkerState::create(options);
   if (!rules_state.ok()) return rules_state.error();
   state->sizes.push_back({"rules", 1, options.transaction_bytes + options.scratch_bytes});
@@ -459,11 +460,17 @@ std::size_t Engine::poll(base::Nanos now, base::Nanos wall) {
   state.flows->publish_gauges();
   const rules::WorkerState::Counts& counts = state.rules_state->counts();
   abi::WorkerCounters& counters = state.context.counters;
-  counters.values[static_cast<std::size_t>(CounterId::kScans)].set(counts.scans);
-  counters.values[static_cast<std::size_t>(CounterId::kScanBytes)].set(counts.scan_bytes);
-  counters.values[static_cast<std::size_t>(CounterId::kRegexConfirms)].set(counts.regex_confirms);
-  counters.values[static_cast<std::size_t>(CounterId::kMemoHits)].set(counts.memo_hits);
-  counters.values[static_cast<std::size_t>(CounterId::kMemoMisses)].set(counts.memo_misses);
+  const auto set = [&](CounterId id, std::uint64_t count) {
+    counters.values[static_cast<std::size_t>(id)].set(count);
+  };
+  set(CounterId::kScans, counts.scans);
+  set(CounterId::kScanBytes, counts.scan_bytes);
+  set(CounterId::kRegexConfirms, counts.regex_confirms);
+  set(CounterId::kMemoHits, counts.memo_hits);
+  set(CounterId::kMemoMisses, counts.memo_misses);
+  set(CounterId::kCollectionUpdates, counts.collection_updates);
+  set(CounterId::kCollectionEvictions, counts.collection_evictions);
+  set(CounterId::kCollectionsFull, counts.collections_full);
   return handled;
 }
 

@@ -38,8 +38,9 @@ struct RequestHead;
 }
 
 namespace sluice::rules {
+class CollectionTable;
 struct RuleCost;
-}
+}  // namespace sluice::rules
 
 namespace sluice::engine {
 
@@ -68,7 +69,8 @@ struct EngineEnvironment {
   const base::HashKey* hash_key = nullptr;
   abi::WorkerCounters* counters = nullptr;
   limit::Table* limits = nullptr;  ///< null: limits are not checked (offline without policy)
-  abi::RingWriter verdict_ring;    ///< default constructed: records go nowhere
+  const rules::CollectionTable* collections = nullptr;  ///< null: they stay empty
+  abi::RingWriter verdict_ring;                         ///< default constructed: records go nowhere
   abi::RingWriter http_ring;
   std::uint64_t event_id_seed = 1;
   std::uint64_t rules_hash_seed = 0;  ///< 0: from the kernel

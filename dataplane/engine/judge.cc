@@ -104,6 +104,7 @@ void Judge::begin_rules(Transaction& transaction, Judgement& judgement, Generati
   info.wall_ns = transaction.wall_ns;
   info.monotonic_ns = context_.now;
   info.id = transaction.id;
+  info.staged = &judgement == &transaction.staged;
   judgement.rules.begin(generation->ruleset(), *context_.rules_state, info);
 }
 

@@ -22,12 +22,6 @@ std::span<const abi::RuleAction> actions_of(const TransactionState& state, std::
   return state.ruleset->array<abi::RuleAction>(state.header().actions).subspan(first, count);
 }
 
-/// 32-bit sums that wrap, as ModSecurity's.
-std::int32_t wrapping_sum(std::int32_t left, std::int64_t right) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(left) +
-                                   static_cast<std::uint32_t>(right));
-}
-
 std::int64_t change_of(TransactionState& state, const abi::RuleAction& action) {
   const std::int64_t number = (action.known & abi::kActionNumberKnown) != 0
                                   ? action.number
@@ -67,17 +61,32 @@ std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {
   return 0;
 }
 
+void init_collection(TransactionState& state, const abi::RuleAction& action) {
+  state.collection_keys[action.variable] = state.keep(expand(state, action.key));
+}
+
+/// setvar runs before the other actions of its rule, but a key that the same rule gives its
+/// collection is meant for it.
+void init_for_set(TransactionState& state, const abi::Rule& rule, std::uint16_t variable) {
+  for (const abi::RuleAction& action : actions_of(state, rule.first_after, rule.after_count)) {
+    if (static_cast<ActionId>(action.action) == ActionId::kInitCol && action.variable == variable) {
+      init_collection(state, action);
+    }
+  }
+}
+
 void set_persistent(TransactionState& state, const abi::RuleAction& action) {
   const auto variable = static_cast<VariableId>(action.variable);
-  const std::string_view key = expand(state, action.key);
+  using Kind = CollectionChange::Kind;
+  const std::string_view name = expand(state, action.key);
   switch (static_cast<SetOperation>(action.operation)) {
     case SetOperation::kDelete:
-      return persistent_delete(state, variable, key);
+      return persistent_change(state, variable, {Kind::kDelete, name, {}});
     case SetOperation::kAssign:
-      return persistent_assign(state, variable, key, expand(state, action.value));
+      return persistent_change(state, variable, {Kind::kAssign, name, expand(state, action.value)});
     case SetOperation::kAdd:
     case SetOperation::kSubtract:
-      return persistent_add(state, variable, key, change_of(state, action));
+      return persistent_change(state, variable, {Kind::kAdd, name, {}, change_of(state, action)});
   }
 }
 
@@ -164,6 +173,7 @@ std::int32_t run_set_actions(TransactionState& state, const abi::Rule& rule) {
     if (static_cast<VariableId>(action.variable) == VariableId::kTx) {
       score = wrapping_sum(score, set_tx(state, action));
     } else {
+      init_for_set(state, rule, action.variable);
       set_persistent(state, action);
     }
   }
@@ -177,12 +187,14 @@ void run_after_actions(TransactionState& state, const abi::Rule& rule) {
         run_control(state, action);
         break;
       case ActionId::kInitCol:
-        state.collection_keys[action.variable] = state.keep(expand(state, action.key));
+        init_collection(state, action);
         break;
       case ActionId::kExpireVar:
-        persistent_expire(state, static_cast<VariableId>(action.variable),
-                          expand(state, action.key),
-                          eq_number(base::as_bytes(expand(state, action.value))));
+        persistent_change(state, static_cast<VariableId>(action.variable),
+                          {CollectionChange::Kind::kExpire,
+                           expand(state, action.key),
+                           {},
+                           order_number(base::as_bytes(expand(state, action.value)))});
         break;
       default:
         break;

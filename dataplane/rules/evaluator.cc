@@ -28,6 +28,7 @@ struct ChainRun {
   Bytes found;                 ///< what the operator of the last match found
   Bytes source;                ///< the value of the last match before its transformations
   bool is_first_match = true;  ///< of this chain: MATCHED_* of the rule before it go
+  bool of_batch = false;       ///< matched a value that only this batch has
 };
 
 bool note_match(TransactionState& state, const TargetValue& target, Bytes value, ChainRun& run) {
@@ -64,6 +65,8 @@ bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& tar
     run.source = target.value;
   }
   if (!note_match(state, target, value, run)) return false;
+  run.of_batch |= target.item.exists() && target.item.value() >= state.batch_first;
+  state.persists = !state.is_batch || run.of_batch;
   run.score += run_set_actions(state, rule);
   return true;
 }
@@ -121,6 +124,7 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
 bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
   state.current_rule = &rule;
   if ((rule.flags & abi::kRuleHasOperator) == 0) {
+    state.persists = !state.is_batch || run.of_batch;
     run.score += run_set_actions(state, rule);
     return true;
   }

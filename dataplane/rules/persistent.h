@@ -3,24 +3,35 @@
 
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
+#include "dataplane/rules/collections.h"
 #include "dataplane/rules/transaction_state.h"
 
+/// Persistent collections (IP, GLOBAL, ...) as the rules of one transaction see them: live, under
+/// the key of this transaction's initcol; without one, all clients share the empty key, as in
+/// ModSecurity v3. A worker without a table has empty collections that take nothing. Each access
+/// costs kCollectionSteps of the budget.
 namespace sluice::rules {
 
-/// Members of a persistent collection (IP, GLOBAL, ...) under the key of this transaction's
-/// initcol: visit(key, value) for each, until it says false.
-template <typename Visitor>
-void for_each_persistent(TransactionState&, VariableId, Visitor&&) {}
+/// The collection as it is now, copied into the worker's arena.
+RecordView persistent_record(TransactionState& state, VariableId variable);
 
-inline std::string_view persistent_text(TransactionState&, VariableId, std::string_view) {
-  return {};
-}
+/// Members that have no name in the record: KEY, IS_NEW, CREATE_TIME, LAST_UPDATE_TIME,
+/// UPDATE_COUNTER, UPDATE_RATE and TIMEOUT. Nothing for other names. The text may lie in the
+/// worker's arena.
+std::optional<std::string_view> persistent_built_in(TransactionState& state, VariableId variable,
+                                                    const RecordView& record,
+                                                    std::string_view name);
 
-inline void persistent_assign(TransactionState&, VariableId, std::string_view, std::string_view) {}
-inline void persistent_add(TransactionState&, VariableId, std::string_view, std::int64_t) {}
-inline void persistent_delete(TransactionState&, VariableId, std::string_view) {}
-inline void persistent_expire(TransactionState&, VariableId, std::string_view, std::int64_t) {}
+/// The value of one member, a built-in one included; empty if there is none.
+std::string_view persistent_text(TransactionState& state, VariableId variable,
+                                 std::string_view name);
+
+/// Fails the transaction with collection_full if it does not fit.
+void persistent_change(TransactionState& state, VariableId variable,
+                       const CollectionChange& change);
 
 }  // namespace sluice::rules

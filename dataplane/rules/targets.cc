@@ -159,6 +159,24 @@ std::string_view rule_field(TransactionState& state, std::string_view key) {
   return {};
 }
 
+void collect_persistent(TransactionState& state, const abi::RuleTarget& target, Collector& to) {
+  const RecordView record = persistent_record(state, to.variable());
+  const std::string_view wanted = state.text(target.key);
+  const bool by_name = target.selector == Selector::kKey;
+  // Built-in members only by their names, and before the values, which lie in one piece.
+  const auto built_in = by_name ? persistent_built_in(state, to.variable(), record, wanted)
+                                : std::optional<std::string_view>();
+  bool found = false;
+  if (record.exists()) {
+    record.for_each([&](const CollectionMember& member) {
+      if (member.expired(state.info.monotonic_ns)) return true;
+      found |= by_name && to.wanted(member.name);
+      return to.add_member(member.name, base::as_bytes(member.value), {});
+    });
+  }
+  if (built_in && !found) to.add_member(wanted, base::as_bytes(*built_in), {});
+}
+
 void collect_lists(TransactionState& state, Collector& to) {
   const Source source = source_of(to.variable());
   for (std::uint8_t list = 0; list < source.count; ++list) {
@@ -238,9 +256,7 @@ std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTar
       collect_tx(state, target, collector);
       break;
     case abi::VariableKind::kPersistent:
-      for_each_persistent(state, variable, [&](std::string_view key, std::string_view value) {
-        return collector.add_member(key, base::as_bytes(value), {});
-      });
+      collect_persistent(state, target, collector);
       break;
     case abi::VariableKind::kTree:
       // The selector is a path: the members of both paths are lists of their own.

@@ -22,6 +22,7 @@ struct ResponseHead;
 
 namespace sluice::rules {
 
+class CollectionTable;
 class WorkerState;
 struct TransactionState;
 struct WorkerScratch;
@@ -33,6 +34,9 @@ struct TransactionInfo {
   std::uint64_t wall_ns = 0;       ///< CLOCK_REALTIME of its first byte
   std::uint64_t monotonic_ns = 0;  ///< of the worker's burst
   base::Ulid id{};                 ///< UNIQUE_ID: the event id
+  /// By a generation beside the live one: its persistent collections are apart from those that
+  /// count.
+  bool staged = false;
 };
 
 /// One rule that matched, in the order of matching. Views live until release().
@@ -130,6 +134,8 @@ class WorkerState {
     std::size_t scratch_bytes = 16u << 20;      ///< transformed values of one phase
     std::uint64_t hash_seed = 0;                ///< 0: from the kernel
     bool memo = true;                           ///< false: every value is scanned, for benchmarks
+    /// Persistent collections; outlives the state. Null: they stay empty.
+    const CollectionTable* collections = nullptr;
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);
   WorkerState(const WorkerState&) = delete;
@@ -139,6 +145,7 @@ class WorkerState {
   /// Since the start.
   struct Counts {
     std::uint64_t scans = 0, scan_bytes = 0, regex_confirms = 0, memo_hits = 0, memo_misses = 0;
+    std::uint64_t collection_updates = 0, collection_evictions = 0, collections_full = 0;
   };
   [[nodiscard]] const Counts& counts() const;
   [[nodiscard]] std::size_t pool_bytes_used() const;

@@ -95,6 +95,11 @@ struct TransactionState {
   std::uint32_t sqli_tokens_left = abi::kSqliTokensMax;
   std::uint64_t inspected_bytes = 0;
   std::string_view collection_keys[abi::kVariableCount] = {};  ///< of initcol
+  /// A part of a long body, whose values begin at batch_first. The rules run once more for the rest
+  /// of the request, so only chains that match a value of the batch change persistent collections.
+  bool is_batch = false;
+  std::uint32_t batch_first = 0;
+  bool persists = true;  ///< whether the chain that is being evaluated may
 
   [[nodiscard]] std::string_view text(abi::StringRef ref) const { return ruleset->text(ref); }
   [[nodiscard]] const abi::RulesetHeader& header() const { return ruleset->header(); }

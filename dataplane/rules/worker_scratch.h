@@ -9,6 +9,7 @@
 #include "dataplane/base/arena.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/rules/candidates.h"
+#include "dataplane/rules/collections.h"
 #include "dataplane/rules/grams.h"
 #include "dataplane/rules/memo.h"
 #include "dataplane/rules/memory_pool.h"
@@ -42,6 +43,7 @@ struct WorkerScratch {
   base::HashKey key{};
   Memo memo;
   bool use_memo = true;
+  Collections collections;  ///< not attached: collections stay empty
   ScanScratch scan;
   CandidateSet::Bits candidate_bits{};  ///< zero between rules
   WorkerState::Counts counts;

@@ -35,6 +35,9 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   state->scratch_->mapped = mapped;
   state->scratch_->index = options.index;
   state->scratch_->use_memo = options.memo;
+  if (options.collections != nullptr) {
+    state->scratch_->collections = Collections(*options.collections, options.index);
+  }
   if (options.hash_seed != 0) {
     base::seeded_hash_key(state->scratch_->key, options.hash_seed);
   } else {
@@ -45,7 +48,13 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
 
 WorkerState::~WorkerState() = default;
 
-const WorkerState::Counts& WorkerState::counts() const { return scratch_->counts; }
+const WorkerState::Counts& WorkerState::counts() const {
+  const Collections::Counts& collections = scratch_->collections.counts();
+  scratch_->counts.collection_updates = collections.updates;
+  scratch_->counts.collection_evictions = collections.evictions;
+  scratch_->counts.collections_full = collections.full;
+  return scratch_->counts;
+}
 
 void WorkerState::set_rule_costs(std::span<RuleCost> costs) { scratch_->costs = costs; }
 std::size_t WorkerState::pool_bytes_used() const { return scratch_->pool.bytes_in_use(); }

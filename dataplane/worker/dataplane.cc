@@ -27,6 +27,7 @@
 #include "dataplane/config/settings.h"
 #include "dataplane/io/eal.h"
 #include "dataplane/limit/table.h"
+#include "dataplane/rules/collections.h"
 #include "dataplane/worker/engine_settings.h"
 #include "dataplane/worker/generations.h"
 #include "dataplane/worker/links.h"
@@ -100,6 +101,7 @@ class Process {
     segments_ = std::move(segments).value();
     segments_->dataplane().tsc_hz = rte_get_tsc_hz();
     if (auto limits = attach_limits(); !limits.ok()) return limits;
+    if (auto collections = attach_collections(); !collections.ok()) return collections;
     generations_.emplace(shared_, segments_->control(), segments_->dataplane(), settings_);
     if (const std::string notes = generations_->open(); !notes.empty()) fail(notes, 0);
     return make_workers();
@@ -107,21 +109,42 @@ class Process {
 
   /// The table of client limits: kept over restarts, made anew when it is of another size.
   base::Status attach_limits() {
-    const std::string path = settings_.paths.shm + "/" + abi::kLimitsFile;
     const std::size_t bytes = limit::Table::bytes_for(kLimitEntries);
-    auto region = Region::shared_file(path, bytes);
-    if (!region.ok()) {
-      ::unlink(path.c_str());
-      region = Region::shared_file(path, bytes);
-    }
-    if (!region.ok()) return region.error();
-    limits_region_ = std::move(region).value();
+    if (auto kept = attach_kept(abi::kLimitsFile, bytes, limits_region_); !kept.ok()) return kept;
     if (!limit::Table::valid(limits_region_.bytes())) {
       std::memset(limits_region_.bytes().data(), 0, bytes);
       limit::Table::format(limits_region_.bytes(), kLimitEntries);
     }
     limits_ = limit::Table(limits_region_.bytes());
     base::random_hash_key(hash_key_);
+    return base::ok_status();
+  }
+
+  /// Persistent collections of the rules: the same.
+  base::Status attach_collections() {
+    const std::size_t slots = rules::CollectionTable::slots_for(settings_.collections_mb << 20);
+    const std::size_t bytes = rules::CollectionTable::bytes_for(slots);
+    if (auto kept = attach_kept(abi::kCollectionsFile, bytes, collections_region_); !kept.ok()) {
+      return kept;
+    }
+    if (!rules::CollectionTable::valid(collections_region_.bytes())) {
+      std::memset(collections_region_.bytes().data(), 0, bytes);
+      rules::CollectionTable::format(collections_region_.bytes(), slots);
+    }
+    collections_ = rules::CollectionTable(collections_region_.bytes());
+    return base::ok_status();
+  }
+
+  /// A shared file that outlives the process; one of another size makes room for a new one.
+  base::Status attach_kept(const char* file, std::size_t bytes, Region& into) const {
+    const std::string path = settings_.paths.shm + "/" + file;
+    auto region = Region::shared_file(path, bytes);
+    if (!region.ok()) {
+      ::unlink(path.c_str());
+      region = Region::shared_file(path, bytes);
+    }
+    if (!region.ok()) return region.error();
+    into = std::move(region).value();
     return base::ok_status();
   }
 
@@ -166,6 +189,7 @@ class Process {
     environment.hash_key = &hash_key_;
     environment.counters = &segments_->counters(worker);
     environment.limits = &limits_;
+    environment.collections = &collections_;
     environment.verdict_ring = segments_->verdict_ring(worker);
     environment.http_ring = segments_->http_ring(worker);
     environment.event_id_seed = hash_key_.words[worker % std::size(hash_key_.words)] + worker;
@@ -218,6 +242,8 @@ class Process {
                  static_cast<double>(links_->buffers()) * links_->buffer_bytes() / (1 << 20));
     std::fprintf(stderr, "  limits: %zu entries, %.1f MiB shared\n", limits_.capacity(),
                  static_cast<double>(limits_region_.bytes().size()) / (1 << 20));
+    std::fprintf(stderr, "  collections: %zu pages, %.1f MiB shared\n", collections_.slot_count(),
+                 static_cast<double>(collections_region_.bytes().size()) / (1 << 20));
     std::size_t total = 0;
     for (const engine::PoolSize& pool : workers_.front()->engine().pools()) {
       std::fprintf(stderr, "  %s: %zu for each worker, %zu bytes\n", pool.name, pool.items,
@@ -286,6 +312,8 @@ class Process {
   std::optional<Steering> steering_;
   Region limits_region_;
   limit::Table limits_;
+  Region collections_region_;
+  rules::CollectionTable collections_;
   base::HashKey hash_key_ = {};
   std::vector<Region> pools_;  ///< of all engines
   std::optional<Generations> generations_;

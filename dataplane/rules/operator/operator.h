@@ -39,6 +39,11 @@ bool within(Bytes argument, Bytes value);
 /// For eq: white space, a sign, digits; what follows does not matter. No digits or beyond 32 bits:
 /// 0.
 std::int32_t eq_number(Bytes text);
+/// What setvar's `+` and `-` do to such a number: 32-bit sums that wrap, as ModSecurity's.
+constexpr std::int32_t wrapping_sum(std::int32_t left, std::int64_t right) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(left) +
+                                   static_cast<std::uint32_t>(right));
+}
 /// For ge, gt, le and lt: as above in 64 bits, where too large is the largest.
 std::int64_t order_number(Bytes text);
 bool eq(Bytes argument, Bytes value);

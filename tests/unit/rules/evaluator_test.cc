@@ -46,10 +46,10 @@ TEST(Evaluator, ManyCandidatesOfOneCheckAreTriedOneByOne) {
     target += "&k" + std::to_string(i) + (i % 3 == 0 ? "=attack" : "=harmless") + std::to_string(i);
   }
   Judge each(*loaded.ruleset);
-  each.tx_name = "n";
+  each.tx_names = {"n"};
   for (int twice = 0; twice < 2; ++twice) {
-    (void)each.run(get(target));
-    EXPECT_EQ(each.tx_value, "1120") << "20 values and 11 names";
+    EXPECT_EQ(each.run(get(target)).tx, std::vector<std::string>{"1120"})
+        << "20 values and 11 names";
   }
 }
 

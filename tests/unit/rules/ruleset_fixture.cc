@@ -68,10 +68,22 @@ bool Judged::has(std::uint32_t id) const {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-Judge::Judge(const Ruleset& ruleset)
-    : ruleset_(ruleset),
-      worker_(std::move(WorkerState::create({.hash_seed = 7}).value())),
-      memory_(256 * 1024) {}
+CollectionMemory::CollectionMemory(std::size_t slots)
+    : words_(CollectionTable::bytes_for(slots) / 8) {
+  CollectionTable::format(span(), slots);
+}
+
+Judge::Judge(const Ruleset& ruleset, const CollectionTable* collections)
+    : ruleset_(ruleset), memory_(256 * 1024) {
+  worker_ = std::move(WorkerState::create({.hash_seed = 7, .collections = collections}).value());
+  info.client = *base::IpAddress::parse("192.0.2.1");
+  info.server = *base::IpAddress::parse("192.0.2.80");
+  info.client_port = 40000;
+  info.server_port = 80;
+  info.wall_ns = 1'700'000'000'000'000'000;
+  info.monotonic_ns = 1'000'000'000'000;
+  info.id = {1, 42};
+}
 
 namespace {
 
@@ -117,14 +129,8 @@ Judged Judge::run(std::string_view request, std::string_view response) {
   http::RequestParser parser;
   parser.begin(arena, {});
   Transaction transaction;
-  TransactionInfo info;
-  info.client = *base::IpAddress::parse("192.0.2.1");
-  info.server = *base::IpAddress::parse("192.0.2.80");
-  info.client_port = 40000;
-  info.server_port = 80;
-  info.wall_ns = 1'700'000'000'000'000'000;
-  info.id = {1, 42};
   transaction.begin(ruleset_, *worker_, info);
+  ++info.id.low;
   judged.refused = !feed(
       parser, request, [&](const http::RequestHead& head) { (void)transaction.request_head(head); },
       [&](base::Bytes body) { (void)transaction.request_body(body); });
@@ -150,7 +156,7 @@ Judged Judge::run(std::string_view request, std::string_view response) {
   judged.outbound = transaction.score_outbound();
   judged.limits.assign(transaction.limits().begin(), transaction.limits().end());
   judged.exact = transaction.exact();
-  if (!tx_name.empty()) tx_value = std::string(transaction.tx(tx_name));
+  for (const std::string& name : tx_names) judged.tx.emplace_back(transaction.tx(name));
   return judged;
 }
 

@@ -11,6 +11,7 @@
 #include "controlplane/compile/compile.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/http/request_parser.h"
+#include "dataplane/rules/collections.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::rules::test {
@@ -33,22 +34,36 @@ struct Judged {
   std::vector<std::uint32_t> ids;  ///< of matches that are not nolog, in order
   std::vector<std::string> targets, values;
   std::int32_t inbound = 0, outbound = 0;
+  std::vector<std::string> tx;  ///< of Judge::tx_names, empty where unset
   std::vector<abi::Reason> limits;
   bool exact = true;
   bool refused = false;  ///< the parser found no request
   [[nodiscard]] bool has(std::uint32_t id) const;
 };
 
+/// Memory for a table of persistent collections, as it lies in the shared segment.
+class CollectionMemory {
+ public:
+  explicit CollectionMemory(std::size_t slots);
+  [[nodiscard]] std::span<std::uint8_t> span() {
+    return {reinterpret_cast<std::uint8_t*>(words_.data()), words_.size() * 8};
+  }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
 /// One worker that judges raw requests (and responses) through the HTTP parser.
 class Judge {
  public:
-  explicit Judge(const Ruleset& ruleset);
+  /// collections: outlives this; null: persistent collections stay empty.
+  explicit Judge(const Ruleset& ruleset, const CollectionTable* collections = nullptr);
   /// `response`: raw, may be empty: then phases 3 and 4 do not run.
   Judged run(std::string_view request, std::string_view response = {});
   [[nodiscard]] const WorkerState::Counts& counts() const { return worker_->counts(); }
   [[nodiscard]] std::size_t pool_bytes_used() const { return worker_->pool_bytes_used(); }
-  std::string tx_name;  ///< if set, run() leaves its value in tx_value
-  std::string tx_value;
+  TransactionInfo info;               ///< of the next request; run() counts the id up
+  std::vector<std::string> tx_names;  ///< members of TX that run() puts into Judged::tx
 
  private:
   const Ruleset& ruleset_;
