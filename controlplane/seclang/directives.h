@@ -47,14 +47,14 @@ inline constexpr std::uint8_t kAnyNumber = 255;
   X(kSecArgumentsLimit, "SecArgumentsLimit", 1, 1, kRuns, "")                                      \
   X(kSecArgumentSeparator, "SecArgumentSeparator", 1, 1, kRuns, "")                                \
   X(kSecCookieFormat, "SecCookieFormat", 1, 1, kRuns, "")                                          \
-  X(kSecUploadFileLimit, "SecUploadFileLimit", 1, 1, kRuns, "")                                    \
   X(kSecResponseBodyAccess, "SecResponseBodyAccess", 1, 1, kRuns, "")                              \
   X(kSecResponseBodyLimit, "SecResponseBodyLimit", 1, 1, kRuns, "")                                \
   X(kSecResponseBodyLimitAction, "SecResponseBodyLimitAction", 1, 1, kRuns, "")                    \
   X(kSecResponseBodyMimeType, "SecResponseBodyMimeType", 1, kAnyNumber, kRuns, "")                 \
   X(kSecResponseBodyMimeTypesClear, "SecResponseBodyMimeTypesClear", 0, 0, kRuns, "")              \
   X(kSecCollectionTimeout, "SecCollectionTimeout", 1, 1, kRuns, "")                                \
-  X(kSecComponentSignature, "SecComponentSignature", 1, 1, kRuns, "")                              \
+  X(kSecComponentSignature, "SecComponentSignature", 1, 1, kMapped,                                \
+    "records name the rule and its generation, whose sources hold the signature")                  \
   X(kSecUnicodeMapFile, "SecUnicodeMapFile", 1, 2, kRuns, "")                                      \
   X(kSecUnicodeCodePage, "SecUnicodeCodePage", 1, 1, kRuns, "")                                    \
   X(kSecWebAppId, "SecWebAppId", 1, 1, kRuns, "")                                                  \
@@ -87,6 +87,8 @@ inline constexpr std::uint8_t kAnyNumber = 255;
     "there is no debug log; see sluicectl explain")                                                \
   X(kSecTmpSaveUploadedFiles, "SecTmpSaveUploadedFiles", 1, 1, kNoted, "no upload is stored")      \
   X(kSecUploadDir, "SecUploadDir", 1, 1, kNoted, "no upload is stored")                            \
+  X(kSecUploadFileLimit, "SecUploadFileLimit", 1, 1, kNoted,                                       \
+    "files are judged as they pass; the values of a request are bounded (http_args)")              \
   X(kSecUploadFileMode, "SecUploadFileMode", 1, 1, kNoted, "no upload is stored")                  \
   X(kSecUploadKeepFiles, "SecUploadKeepFiles", 1, 1, kNoted, "no upload is stored")                \
   X(kSecChrootDir, "SecChrootDir", 1, 1, kNoted, "there is no server process here")                \
@@ -129,6 +131,12 @@ inline constexpr std::uint8_t kAnyNumber = 255;
   X(kSecHashMethodRx, "SecHashMethodRx", 1, 2, kRefused, "responses are never rewritten")          \
   X(kSecHashMethodPm, "SecHashMethodPm", 1, 2, kRefused, "responses are never rewritten")          \
   X(kSecPdfProtect, "SecPdfProtect", 1, 1, kRefused, "responses are never rewritten")              \
+  X(kSecPdfProtectMethod, "SecPdfProtectMethod", 1, 1, kRefused, "responses are never rewritten")  \
+  X(kSecPdfProtectSecret, "SecPdfProtectSecret", 1, 1, kRefused, "responses are never rewritten")  \
+  X(kSecPdfProtectTimeout, "SecPdfProtectTimeout", 1, 1, kRefused,                                 \
+    "responses are never rewritten")                                                               \
+  X(kSecPdfProtectTokenName, "SecPdfProtectTokenName", 1, 1, kRefused,                             \
+    "responses are never rewritten")                                                               \
   X(kSecParseXmlIntoArgs, "SecParseXmlIntoArgs", 1, 1, kRefused, "ModSecurity 3.0.9 has it not")
 
 enum class DirectiveId : std::uint8_t {

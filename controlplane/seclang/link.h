@@ -228,7 +228,6 @@ struct Settings {
   LimitAction response_body_limit_action = LimitAction::kUnset;
   std::uint32_t json_depth_limit = 0;  ///< open containers; 0: not said
   std::uint32_t arguments_limit = 0;   ///< 0: not said
-  std::uint32_t upload_file_limit = 0;
   std::uint32_t pcre_match_limit = 0;  ///< 0: not said; ours apply at most
   char argument_separator = '&';
   std::uint8_t cookie_format = 0;

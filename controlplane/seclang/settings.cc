@@ -44,8 +44,6 @@ class SettingsParser {
         return take_number(settings_.json_depth_limit, "a depth");
       case DirectiveId::kSecArgumentsLimit:
         return take_number(settings_.arguments_limit, "a number of arguments");
-      case DirectiveId::kSecUploadFileLimit:
-        return take_number(settings_.upload_file_limit, "a number of files");
       case DirectiveId::kSecPcreMatchLimit:
         return take_number(settings_.pcre_match_limit, "a number of steps");
       case DirectiveId::kSecCollectionTimeout:

@@ -280,6 +280,38 @@ TEST(Unreachable, RulesBehindAnUnconditionalEndAreNamed) {
             "part of the phase (remove one of them)\n");
 }
 
+TEST(Persistent, WhatCanNeverWorkIsAnError) {
+  const Linked linked(
+      "SecCollectionTimeout 0\n"
+      "SecAction \"id:1,phase:1,expirevar:tx.a=5\"\n"
+      "SecAction \"id:2,phase:1,initcol:ip=\"\n"
+      "SecAction \"id:3,phase:1,initcol:tx=a\"\n"
+      "SecAction \"id:4,phase:1,expirevar:ip.a=soon\"\n"
+      "SecAction \"id:5,phase:1,setvar:ip." +
+      std::string(129, 'n') + "=1\"\n");
+  EXPECT_EQ(linked.errors,
+            "2:35: expirevar is for persistent collections (ip, global, resource, session, user): "
+            "tx ends with its request\n"
+            "3:33: expected a key behind ip=\n"
+            "4:33: expected ip=KEY, global=KEY, resource=KEY, session=KEY or user=KEY\n"
+            "5:40: expected a number of seconds, got 'soon'\n"
+            "6:32: names in persistent collections have at most 128 bytes, this one has 129\n"
+            "1:22: SecCollectionTimeout: expected 1 or more seconds: 0 would keep nothing, got "
+            "'0'\n");
+}
+
+TEST(Persistent, ACollectionWithoutAKeyIsNamedOnce) {
+  const Linked linked(
+      "SecAction \"id:1,phase:1,setvar:ip.a=1,setvar:global.a=1,setsid:x\"\n"
+      "SecRule IP:a|SESSION:b|USER:c \"@eq 1\" \"id:2,phase:1\"\n");
+  EXPECT_EQ(linked.errors, "");
+  EXPECT_EQ(linked.warnings,
+            "1:32: IP is used, but no rule gives it a key (initcol, setsid, setuid, setrsc): all "
+            "clients share one collection\n"
+            "2:24: USER is used, but no rule gives it a key (initcol, setsid, setuid, setrsc): all "
+            "clients share one collection\n");
+}
+
 TEST(Sources, AStoredSetLinksLikeTheFiles) {
   SourceSet stored({{"/rules/a.conf", "Include b.conf\n"},
                     {"/rules/b.conf", "SecRule ARGS \"@pmf w\" \"id:1\"\n"},

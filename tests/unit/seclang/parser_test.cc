@@ -292,7 +292,10 @@ TEST(Settings, AreReadWithTheirErrors) {
       "SecXmlExternalEntity Off\nSecAuditEngine RelevantOnly\nSecAuditLogParts ABIJDEFHZ\n",
       {{"/rules/unicode.mapping", "20127 (US-ASCII)\n00a0:20\n"}});
   ASSERT_EQ(linked.errors, "");
-  EXPECT_EQ(linked.warnings, "");
+  EXPECT_EQ(
+      linked.warnings,
+      "17:1: SecUploadFileLimit has no effect: files are judged as they pass; the values of a "
+      "request are bounded (http_args)\n");
   const Settings& settings = linked.rules.settings;
   EXPECT_EQ(settings.engine, EngineMode::kDetectionOnly);
   EXPECT_TRUE(settings.engine_set);
