@@ -37,6 +37,27 @@ std::string decode_base64(const std::string& text) {
   return result;
 }
 
+/// What the rule sets add up, in versions 3 and 4.
+std::vector<std::string> score_names() {
+  std::vector<std::string> names = {"anomaly_score",
+                                    "inbound_anomaly_score",
+                                    "blocking_inbound_anomaly_score",
+                                    "detection_inbound_anomaly_score",
+                                    "sql_injection_score",
+                                    "xss_score",
+                                    "rfi_score",
+                                    "lfi_score",
+                                    "rce_score",
+                                    "php_injection_score",
+                                    "http_violation_score",
+                                    "session_fixation_score"};
+  for (const char* level : {"1", "2", "3", "4"}) {
+    names.push_back(std::string("anomaly_score_pl") + level);
+    names.push_back(std::string("inbound_anomaly_score_pl") + level);
+  }
+  return names;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -68,11 +89,14 @@ int main(int argc, char** argv) {
     reference = oracle::Reference::load(files);
     if (reference == nullptr) return 3;
   }
+  const std::vector<std::string> names = score_names();
+  if (judge != nullptr) judge->tx_names = names;
   std::string line;
   while (std::getline(std::cin, line)) {
     const auto input = nlohmann::json::parse(line);
     const std::string request = decode_base64(input["request_b64"].get<std::string>());
     nlohmann::json rules = nlohmann::json::array();
+    std::vector<std::string> scores;
     nlohmann::json output = {{"id", input["id"]}, {"verdict", "pass"}};
     if (ours) {
       const auto judged = judge->run(request);
@@ -81,11 +105,17 @@ int main(int argc, char** argv) {
       }
       output["inbound"] = judged.inbound;
       output["refused"] = judged.refused;
+      scores = judged.tx;
       for (const auto reason : judged.limits) output["limits"].push_back(abi::reason_name(reason));
     } else {
-      for (const auto id : reference->run(request).ids) rules.push_back({{"id", id}});
+      const auto verdict = reference->run(request, names);
+      for (const auto id : verdict.ids) rules.push_back({{"id", id}});
+      scores = verdict.tx;
     }
     output["rules"] = rules;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (!scores[i].empty()) output["scores"][names[i]] = scores[i];
+    }
     std::cout << output.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n"
               << std::flush;
   }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Sluice authors
 """compare.py ORACLE-BATCH RULES-FOLDER [COUNT [SEED]]: random requests around the rules of a folder
-through libmodsecurity and through our engine, which must log the same rules.
+through libmodsecurity and through our engine, which must log the same rules and add up the same
+scores.
 
 The rules run at paranoia level 4, detection only, with REQUEST_BODY forced: docs/seclang.md says
 where we depart from the reference on purpose. Prints each difference with its request.
@@ -33,7 +34,8 @@ Include {folder}/*.conf
 # Phase 5, which the reference's harness does not ask for; a chain on MATCHED_VAR, whose value is the
 # last match in the order of the reference's hash table; and one on MATCHED_VARS, which there still
 # has the matches of rules before it (docs/seclang.md, "Rules").
-NOT_COMPARED = {932200, 944120, *range(980000, 981000)}
+PHASE_5 = set(range(980000, 981000))
+NOT_COMPARED = {932200, 944120, *PHASE_5}
 
 
 def ask(command, feed):
@@ -52,6 +54,16 @@ def ask(command, feed):
     return answers
 
 
+def score_difference(ours, theirs):
+    """The scores that differ, where the rules that are not compared do not."""
+    matched = [{rule["id"] for rule in each["rules"]} - PHASE_5 for each in (ours, theirs)]
+    if matched[0] != matched[1]:
+        return {}
+    mine, other = ours.get("scores", {}), theirs.get("scores", {})
+    return {name: (mine.get(name), other.get(name)) for name in {*mine, *other}
+            if mine.get(name) != other.get(name)}
+
+
 def compare(batch, rules, feed):
     ours, theirs = ask([batch, "ours", rules], feed), ask([batch, "reference", rules], feed)
     differing, matched, refused = 0, 0, 0
@@ -61,12 +73,13 @@ def compare(batch, rules, feed):
             continue
         mine, other = ours[number][0], theirs[number][0]
         matched += len(other)
-        if mine == other:
+        scores = score_difference(ours[number][1], theirs[number][1])
+        if mine == other and not scores:
             continue
         differing += 1
         if differing <= 40:
             print(f"request {number}: ours alone {sorted(mine - other)}, reference alone "
-                  f"{sorted(other - mine)}\n  {data!r}")
+                  f"{sorted(other - mine)}, scores (ours, reference) {scores}\n  {data!r}")
     return differing, matched, refused
 
 

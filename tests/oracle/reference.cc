@@ -75,7 +75,8 @@ std::unique_ptr<Reference> Reference::load_text(const std::string& text) {
   return reference;
 }
 
-ReferenceVerdict Reference::run(std::string_view request) {
+ReferenceVerdict Reference::run(std::string_view request,
+                                const std::vector<std::string>& tx_names) {
   ReferenceVerdict verdict;
   base::Arena arena(state_->memory);
   http::RequestParser parser;
@@ -122,6 +123,10 @@ ReferenceVerdict Reference::run(std::string_view request) {
   if (!has_head) return verdict;
   transaction.processRequestBody();
   take_intervention(transaction, verdict);
+  for (const std::string& name : tx_names) {
+    const auto value = transaction.m_collections.m_tx_collection->resolveFirst(name);
+    verdict.tx.push_back(value == nullptr ? std::string() : *value);
+  }
   transaction.processLogging();
   return verdict;
 }

@@ -16,6 +16,7 @@ namespace sluice::oracle {
 struct ReferenceVerdict {
   std::vector<std::uint32_t> ids;  ///< of the rules it logged, in order
   int status = 200;                ///< of its intervention
+  std::vector<std::string> tx;     ///< values of the members asked for, empty where unset
   bool refused = false;            ///< our parser found no request
 };
 
@@ -28,7 +29,8 @@ class Reference {
   Reference& operator=(const Reference&) = delete;
   ~Reference();
 
-  ReferenceVerdict run(std::string_view request);
+  /// tx_names: members of TX whose values are wanted at the end of phase 2.
+  ReferenceVerdict run(std::string_view request, const std::vector<std::string>& tx_names = {});
 
  private:
   Reference();
