@@ -4,12 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/policy/policy.h"
 #include "controlplane/seclang/link.h"
 #include "dataplane/base/check.h"
 
-/// Text that operators write: by the first byte SecLang or policy.yaml. Every complaint has a
-/// place.
+/// SecLang as operators write it: every complaint has a place.
 
 namespace {
 
@@ -26,15 +24,10 @@ void check_places(const config::Diagnostics& diagnostics) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const std::string text(reinterpret_cast<const char*>(data + 1), size - 1);
+  const std::string text(reinterpret_cast<const char*>(data), size);
   config::Diagnostics diagnostics;
-  if ((data[0] & 1) == 0) {
-    seclang::SourceSet nothing{std::vector<publish::Source>()};
-    (void)seclang::link_text("/rules.conf", text, nothing, diagnostics);
-  } else {
-    (void)policy::parse_text("/policy.yaml", text, diagnostics);
-  }
+  seclang::SourceSet nothing{std::vector<publish::Source>()};
+  (void)seclang::link_text("/rules.conf", text, nothing, diagnostics);
   check_places(diagnostics);
   return 0;
 }

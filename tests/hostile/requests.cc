@@ -82,47 +82,49 @@ constexpr Piece kPieces[] = {
     {"backslashes", "%5C%5C"},
 };
 
-void add_patterns(std::vector<Request>& all) {
+void add_patterns(std::vector<Request>& all, const std::string& salt) {
   for (const Piece& piece : kPieces) {
     const std::string name = piece.name;
-    all.push_back(form(name + ", one value of 60 kB", "q=" + repeat(piece.text, kLargeBytes)));
+    all.push_back(
+        form(name + ", one value of 60 kB", "q=" + salt + repeat(piece.text, kLargeBytes)));
     all.push_back(form(name + ", 1,000 values", numbered(1000, [&](std::size_t i) {
-                         return "&k" + std::to_string(i) + "=" + repeat(piece.text, 40);
+                         return "&k" + std::to_string(i) + "=" + salt + std::to_string(i) +
+                                repeat(piece.text, 40);
                        })));
-    all.push_back(get(name + ", query of 7 kB", "/s?q=" + repeat(piece.text, 7000)));
+    all.push_back(get(name + ", query of 7 kB", "/s?q=" + salt + repeat(piece.text, 7000)));
   }
 }
 
-void add_heads(std::vector<Request>& all) {
-  all.push_back(get("90 header fields", "/", numbered(90, [](std::size_t i) {
-                      return "X-Field-" + std::to_string(i) + ": ' or 1=1 -- " +
-                             repeat("<a ", 200) + "\r\n";
+void add_heads(std::vector<Request>& all, const std::string& salt) {
+  all.push_back(get("90 header fields", "/", numbered(90, [&](std::size_t i) {
+                      return "X-Field-" + std::to_string(i) + ": ' or 1=1 -- " + salt +
+                             std::to_string(i) + repeat("<a ", 200) + "\r\n";
                     })));
-  all.push_back(get("2,000 cookies", "/", "Cookie: " + numbered(2000, [](std::size_t i) {
+  all.push_back(get("2,000 cookies", "/", "Cookie: " + numbered(2000, [&](std::size_t i) {
                                             return std::to_string(i) + "=";
                                           }) + "\r\n"));
-  all.push_back(get("cookies of attack words", "/", "Cookie: " + numbered(90, [](std::size_t i) {
+  all.push_back(get("cookies of attack words", "/", "Cookie: " + numbered(90, [&](std::size_t i) {
                                                       return "c" + std::to_string(i) +
                                                              "=union select " +
                                                              repeat("' or ", 60) + "; ";
                                                     }) + "\r\n"));
   all.push_back(get("2,000 query arguments",
-                    "/?" + numbered(2000, [](std::size_t i) { return "&" + std::to_string(i); })));
+                    "/?" + numbered(2000, [&](std::size_t i) { return "&" + std::to_string(i); })));
   all.push_back(
-      get("User-Agent of 8 kB", "/", "User-Agent: " + repeat("sqlmap/1. ", 7900) + "\r\n"));
+      get("User-Agent of 8 kB", "/", "User-Agent: " + salt + repeat("sqlmap/1. ", 7900) + "\r\n"));
 }
 
-void add_bodies(std::vector<Request>& all) {
+void add_bodies(std::vector<Request>& all, const std::string& salt) {
   const std::string json = "application/json", xml = "text/xml";
   const std::string multipart = "multipart/form-data; boundary=xyz";
-  all.push_back(form("20,000 arguments", numbered(20000, [](std::size_t i) {
+  all.push_back(form("20,000 arguments", numbered(20000, [&](std::size_t i) {
                        return "&a" + std::to_string(i) + "=1";
                      })));
   all.push_back(form("20,000 arguments of one name", repeat("&a=1", 80000)));
   all.push_back(
       post("JSON, 500 deep", json, repeat("{\"a\":", 2500) + "1" + std::string(500, '}')));
   all.push_back(post("JSON, 20,000 deep", json, std::string(20000, '[')));
-  all.push_back(post("JSON, 9,000 keys", json, "{" + numbered(9000, [](std::size_t i) {
+  all.push_back(post("JSON, 9,000 keys", json, "{" + numbered(9000, [&](std::size_t i) {
                                                  return (i == 0 ? "\"k" : ",\"k") +
                                                         std::to_string(i) + "\":1";
                                                }) + "}"));
@@ -131,23 +133,29 @@ void add_bodies(std::vector<Request>& all) {
       post("JSON, escapes", json, "{\"a\":\"" + repeat("\\u0041\\n", kHugeBytes) + "\"}"));
   all.push_back(post("JSON, a long number", json, "[" + repeat("9", kLargeBytes) + "]"));
   all.push_back(post("JSON, 5,000 strings of quotes", json,
-                     "[" + numbered(5000, [](std::size_t) { return "\"' or '1'='1\","; }) + "1]"));
+                     "[" + numbered(5000, [&](std::size_t i) {
+                       return "\"' or '1'='" + salt + std::to_string(i) + "\",";
+                     }) + "1]"));
   all.push_back(post("XML, 500 deep", xml, repeat("<a>", 1500) + repeat("</a>", 2000)));
   all.push_back(
       post("XML, entities of entities", xml,
-           "<!DOCTYPE l [<!ENTITY a \"aaaaaaaaaa\">" + numbered(9, [](std::size_t i) {
+           "<!DOCTYPE l [<!ENTITY a \"aaaaaaaaaa\">" + numbered(9, [&](std::size_t i) {
              const char self = static_cast<char>('b' + i);
              const std::string below = "&" + std::string(1, static_cast<char>('a' + i)) + ";";
              return "<!ENTITY " + std::string(1, self) + " \"" + repeat(below, 30) + "\">";
            }) + "]><l>&j;</l>"));
-  all.push_back(post("XML, 10,000 attributes", xml, "<a " + numbered(10000, [](std::size_t i) {
+  all.push_back(post("XML, 10,000 attributes", xml, "<a " + numbered(10000, [&](std::size_t i) {
                                                       return "b" + std::to_string(i) + "='1' ";
                                                     }) + "/>"));
-  all.push_back(post("XML, 20,000 elements", xml, "<a>" + repeat("<b>'or</b>", 200000) + "</a>"));
+  all.push_back(post("XML, 15,000 elements", xml, "<a>" + numbered(15000, [&](std::size_t i) {
+                                                    return "<b>'or " + salt + std::to_string(i) +
+                                                           "</b>";
+                                                  }) + "</a>"));
   all.push_back(post("multipart, 1,000 parts", multipart,
-                     numbered(1000, [](std::size_t i) {
+                     numbered(1000, [&](std::size_t i) {
                        return "--xyz\r\nContent-Disposition: form-data; name=\"f" +
-                              std::to_string(i) + "\"\r\n\r\n' or 1\r\n";
+                              std::to_string(i) + "\"\r\n\r\n' or 1=" + salt + std::to_string(i) +
+                              "\r\n";
                      }) + "--xyz--\r\n"));
   all.push_back(post("multipart, nearly the boundary", multipart,
                      "--xyz\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n" +
@@ -162,19 +170,20 @@ void add_bodies(std::vector<Request>& all) {
   all.push_back(post("gzip below the ratio", "application/x-www-form-urlencoded",
                      gzip("q=" + repeat("' or 1=1 -- union select <script>", 200'000)), gzipped));
   all.push_back(
-      post("binary, 250 kB", "application/octet-stream", numbered(kHugeBytes, [](std::size_t i) {
+      post("binary, 250 kB", "application/octet-stream", numbered(kHugeBytes, [&](std::size_t i) {
              return std::string(1, static_cast<char>((i * 2654435761U) >> 13));
            })));
-  all.push_back(post("text, 250 kB", "text/plain", repeat("select ' from <a> ", kHugeBytes)));
+  all.push_back(
+      post("text, 250 kB", "text/plain", salt + repeat("select ' from <a> ", kHugeBytes)));
 }
 
 }  // namespace
 
-std::vector<Request> make_requests() {
+std::vector<Request> make_requests(const std::string& salt) {
   std::vector<Request> all;
-  add_patterns(all);
-  add_heads(all);
-  add_bodies(all);
+  add_patterns(all, salt);
+  add_heads(all, salt);
+  add_bodies(all, salt);
   return all;
 }
 

@@ -14,7 +14,9 @@ struct Request {
 };
 
 /// One request for each way to make an engine work: patterns that match late or again and again,
-/// decoders' worst cases, encodings in encodings, floods of small things. The same every time.
-std::vector<Request> make_requests();
+/// decoders' worst cases, encodings in encodings, floods of small things. The same every time but
+/// for `salt` in the values: what an engine remembers of values does not help it with the next
+/// ones.
+std::vector<Request> make_requests(const std::string& salt);
 
 }  // namespace sluice::hostile

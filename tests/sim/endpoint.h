@@ -121,7 +121,7 @@ class Endpoint {
   bool timestamps_ = false;
   int peer_scale_ = 0, own_scale_ = 0;
   std::string out_;
-  std::int64_t una_ = 0, nxt_ = 0, edge_ = 0, highest_ = 0;
+  std::int64_t una_ = 0, nxt_ = 0, edge_ = 0;
   bool fin_wanted_ = false;
   Nanos rto_at_ = kNever, rto_ = 0, keep_alive_at_ = kNever, window_opens_ = 0;
   unsigned duplicate_acks_ = 0;
