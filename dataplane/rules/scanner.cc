@@ -35,7 +35,7 @@ constexpr std::size_t kFormsMax = 48;  // a chain has at most 32 steps; beyond: 
 constexpr std::size_t kStepsMax = 96;
 constexpr std::uint8_t kNoForm = 0xff;
 constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
-constexpr std::size_t kAloneBytesMax = 128;
+constexpr std::size_t kAloneBytesMax = 40;
 constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
