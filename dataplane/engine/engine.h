@@ -20,6 +20,7 @@
 #include "dataplane/engine/events.h"
 #include "dataplane/engine/generation.h"
 #include "dataplane/engine/packet_port.h"
+#include "dataplane/engine/stage_clock.h"
 #include "dataplane/net/packet.h"
 
 /// One worker's engine: frames in, verdicts out, without ports, hugepages or root. The worker,
@@ -68,6 +69,7 @@ struct EngineEnvironment {
   PacketPort port;
   const base::HashKey* hash_key = nullptr;
   abi::WorkerCounters* counters = nullptr;
+  StageClock* stages = nullptr;    ///< null: no account of cycles
   limit::Table* limits = nullptr;  ///< null: limits are not checked (offline without policy)
   const rules::CollectionTable* collections = nullptr;  ///< null: they stay empty
   abi::RingWriter verdict_ring;                         ///< default constructed: records go nowhere

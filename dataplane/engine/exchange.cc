@@ -118,7 +118,7 @@ Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo&
         break;
       }
     }
-    const http::Step step = request_parser_.feed(rest);
+    const http::Step step = feed(context, request_parser_, rest);
     consumed += step.consumed;
     request_->request_bytes += step.consumed;
     request_->inspected_bytes += step.consumed;

@@ -20,6 +20,13 @@
 /// none.
 namespace sluice::engine {
 
+/// What a parser says of more bytes, on the account of HTTP.
+template <typename Parser>
+http::Step feed(const WorkerContext& context, Parser& parser, base::Bytes bytes) {
+  const StageSpan span(context.stages, abi::Stage::kHttp);
+  return parser.feed(bytes);
+}
+
 /// What stands between the connection and its further bytes.
 enum class ExchangeState : std::uint8_t {
   kHttp,

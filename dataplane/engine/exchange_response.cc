@@ -65,7 +65,7 @@ Progress Exchange::on_server_bytes(WorkerContext& context, const ConnectionInfo&
       if (rest.empty()) break;
       if (!open_response(context, connection, at)) break;
     }
-    const http::Step step = response_parser_.feed(rest);
+    const http::Step step = feed(context, response_parser_, rest);
     consumed += step.consumed;
     front(context).response_bytes += step.consumed;
     again = step.event != http::Event::kNeedMore && step.event != http::Event::kUnparsed;

@@ -45,6 +45,13 @@ std::string_view value_of(const http::RequestHead& head, http::FieldId id) {
   return field == nullptr ? std::string_view() : field->value;
 }
 
+/// A call of the rules, on their account of cycles.
+template <typename Call>
+auto timed(const WorkerContext& context, Call call) {
+  const StageSpan span(context.stages, abi::Stage::kRules);
+  return call();
+}
+
 /// The action of a verdict under a mode: what would have blocked is monitored.
 Action weigh(Action action, Mode mode) {
   switch (mode) {
@@ -105,10 +112,12 @@ void Judge::begin_rules(Transaction& transaction, Judgement& judgement, Generati
   info.monotonic_ns = context_.now;
   info.id = transaction.id;
   info.staged = &judgement == &transaction.staged;
-  judgement.rules.begin(generation->ruleset(), *context_.rules_state, info);
+  timed(context_,
+        [&] { judgement.rules.begin(generation->ruleset(), *context_.rules_state, info); });
 }
 
 void Judge::check_limits(Transaction& transaction) {
+  const StageSpan span(context_.stages, abi::Stage::kLimit);
   if (context_.limits == nullptr || transaction.service == kNoService) return;
   Generation& live = *transaction.live.generation;
   const abi::PolicyService& service = live.services()[transaction.service];
@@ -159,7 +168,8 @@ bool Judge::request_head(Transaction& transaction) {
     if (context_.observer.rules_head != nullptr) {
       context_.observer.rules_head(context_.observer.context, transaction.request);
     }
-    take(transaction.live, transaction.live.rules.request_head(transaction.request));
+    take(transaction.live,
+         timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));
     if (service == kNoService) set(transaction.live, Reason::kHttpUnknownHost, kForbidden);
     check_strict(transaction, trusted);
     if (transaction.limit.reason != Reason::kNone) {
@@ -172,7 +182,9 @@ bool Judge::request_head(Transaction& transaction) {
     }
   }
   if (transaction.staged.rules.active()) {
-    take(transaction.staged, transaction.staged.rules.request_head(transaction.request));
+    take(transaction.staged, timed(context_, [&] {
+           return transaction.staged.rules.request_head(transaction.request);
+         }));
   }
   return decide(transaction);
 }
@@ -185,7 +197,8 @@ bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
     context_.observer.rules_body(context_.observer.context, bytes);
   }
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active()) take(*judgement, judgement->rules.request_body(bytes));
+    if (judgement->rules.active())
+      take(*judgement, timed(context_, [&] { return judgement->rules.request_body(bytes); }));
   }
   return decide(transaction);
 }
@@ -200,7 +213,8 @@ bool Judge::request_cut(Transaction& transaction) {
   if (transaction.rules_ended) return false;
   transaction.rules_ended = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active()) take(*judgement, judgement->rules.request_end());
+    if (judgement->rules.active())
+      take(*judgement, timed(context_, [&] { return judgement->rules.request_end(); }));
   }
   return decide(transaction);
 }
@@ -209,7 +223,8 @@ bool Judge::response_head(Transaction& transaction) {
   transaction.response_head_done = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (!judgement->rules.active()) continue;
-    take(*judgement, judgement->rules.response_head(transaction.response));
+    take(*judgement,
+         timed(context_, [&] { return judgement->rules.response_head(transaction.response); }));
     if (judgement->rules.wants_response_body() != rules::ResponseBodyNeed::kNone) {
       transaction.judges_response_body = true;
     }
@@ -223,7 +238,7 @@ bool Judge::response_body(Transaction& transaction, base::Bytes bytes) {
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active() &&
         judgement->rules.wants_response_body() != rules::ResponseBodyNeed::kNone) {
-      take(*judgement, judgement->rules.response_body(bytes));
+      take(*judgement, timed(context_, [&] { return judgement->rules.response_body(bytes); }));
     }
   }
   return decide(transaction);
@@ -233,7 +248,8 @@ bool Judge::response_end(Transaction& transaction) {
   transaction.response_done = true;
   transaction.response_ended = context_.now;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active()) take(*judgement, judgement->rules.response_end());
+    if (judgement->rules.active())
+      take(*judgement, timed(context_, [&] { return judgement->rules.response_end(); }));
   }
   return decide(transaction);
 }
@@ -266,7 +282,8 @@ void Judge::see_rest(Transaction& transaction) {
   if (transaction.request_done || transaction.rules_ended) return;
   transaction.rules_ended = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active()) (void)judgement->rules.request_end();
+    if (judgement->rules.active())
+      (void)timed(context_, [&] { return judgement->rules.request_end(); });
   }
 }
 
@@ -356,7 +373,7 @@ void Judge::count(const Transaction& transaction) {
 
 void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active()) judgement->rules.finish();
+    if (judgement->rules.active()) timed(context_, [&] { judgement->rules.finish(); });
   }
   abi::EventHeader header{};
   fill_header(transaction, flags, header);
@@ -383,7 +400,10 @@ void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   }
   if (transaction.live.rules.active()) record.rules = &transaction.live.rules;
   if (transaction.staged.rules.active()) record.staged = &transaction.staged.rules;
-  context_.events.transaction(record);
+  {
+    const StageSpan span(context_.stages, abi::Stage::kEvents);
+    context_.events.transaction(record);
+  }
   if (context_.observer.transaction != nullptr) {
     context_.observer.transaction(context_.observer.context, record);
   }

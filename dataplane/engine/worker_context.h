@@ -36,6 +36,7 @@ struct WorkerContext {
                 const EventOptions& options)
       : worker(worker_index),
         counters(*environment.counters),
+        stages(environment.stages),
         limits(environment.limits),
         events(options, environment.verdict_ring, environment.http_ring),
         event_options(options),
@@ -43,6 +44,7 @@ struct WorkerContext {
 
   std::uint16_t worker;
   abi::WorkerCounters& counters;
+  StageClock* stages;
   limit::Table* limits;
   EventWriter events;
   const EventOptions& event_options;

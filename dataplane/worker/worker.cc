@@ -64,6 +64,7 @@ Worker::Worker(const WorkerSetup& setup)
 
 base::Status Worker::open_engine(const engine::EngineConfig& config,
                                  engine::EngineEnvironment environment) {
+  environment.stages = &stages_;
   environment.port = {this, port_frame, port_transmit, port_free, port_allocate};
   auto made = engine::Engine::create(config, environment);
   if (!made.ok()) return made.error();

@@ -18,9 +18,9 @@
 #include "dataplane/config/settings.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/engine/packet_port.h"
+#include "dataplane/engine/stage_clock.h"
 #include "dataplane/io/burst.h"
 #include "dataplane/worker/snapshot.h"
-#include "dataplane/worker/stage_clock.h"
 #include "dataplane/worker/steering.h"
 
 namespace sluice::worker {
@@ -103,7 +103,7 @@ class Worker {
 
   WorkerSetup setup_;
   abi::WorkerCounters& counters_;
-  StageClock stages_;
+  engine::StageClock stages_;
   const Snapshot* snapshot_ = nullptr;
   base::Nanos now_ = 0, wall_ = 0;
   base::Nanos wall_offset_ = 0, wall_checked_ = 0;  ///< wall - monotonic, and when it was read
