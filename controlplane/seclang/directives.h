@@ -60,7 +60,7 @@ inline constexpr std::uint8_t kAnyNumber = 255;
   X(kSecWebAppId, "SecWebAppId", 1, 1, kRuns, "")                                                  \
   X(kSecGeoLookupDb, "SecGeoLookupDb", 1, 1, kRuns, "")                                            \
   X(kSecPcreMatchLimit, "SecPcreMatchLimit", 1, 1, kMapped,                                        \
-    "a match ends at the lower of this and our own limit, and fails closed there")                 \
+    "ours are fixed and fail closed; ModSecurity 3.0.9 ignores it too")                            \
   X(kSecPcreMatchLimitRecursion, "SecPcreMatchLimitRecursion", 1, 1, kMapped,                      \
     "the reference ignores it too; ours is fixed")                                                 \
   X(kSecXmlExternalEntity, "SecXmlExternalEntity", 1, 1, kMapped,                                  \

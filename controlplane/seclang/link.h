@@ -228,7 +228,7 @@ struct Settings {
   LimitAction response_body_limit_action = LimitAction::kUnset;
   std::uint32_t json_depth_limit = 0;  ///< open containers; 0: not said
   std::uint32_t arguments_limit = 0;   ///< 0: not said
-  std::uint32_t pcre_match_limit = 0;  ///< 0: not said; ours apply at most
+  std::uint32_t pcre_match_limit = 0;  ///< 0: not said; ours apply
   char argument_separator = '&';
   std::uint8_t cookie_format = 0;
   std::uint32_t collection_timeout_s = 3600;  ///< the reference's default

@@ -129,8 +129,14 @@ void run_control(TransactionState& state, const abi::RuleAction& action) {
     case ControlId::kForceRequestBodyVariable:
       state.force_request_body = action.number != 0;
       break;
+    case ControlId::kRequestBodyLimit:
+      state.request_body_limit = static_cast<std::uint64_t>(action.number);
+      break;
+    case ControlId::kResponseBodyLimit:
+      state.response_body_limit = static_cast<std::uint64_t>(action.number);
+      break;
     default:
-      break;  // limits are the ruleset's
+      break;
   }
 }
 

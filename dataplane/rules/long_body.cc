@@ -194,6 +194,8 @@ class LongBody {
     batch_open_ = true;
     batch_first_ = batch_.values.size();
     batch_.is_batch = true;
+    batch_.steps_left = abi::kRuleStepsBase;
+    batch_.grant(abi::kLongBatchBytes);
     batch_.batch_first = batch_first_;
     return true;
   }

@@ -5,6 +5,8 @@
 
 #include <hs/hs.h>
 
+#include <algorithm>
+
 #include "dataplane/abi/operators.h"
 #include "dataplane/rules/operator/geo_lookup.h"
 #include "dataplane/rules/operator/ip_match.h"
@@ -18,6 +20,11 @@ namespace sluice::rules {
 namespace {
 
 using abi::OperatorId;
+
+/// PCRE2 counts work in its own units, of 3 to 6 ns with machine code: so many are one step.
+constexpr std::uint32_t kRegexWorkPerStep = 4;
+constexpr std::uint32_t kRegexStepsLeast = 8;
+constexpr std::uint32_t kSqliStepsPerToken = 4;
 
 bool captures(const abi::Rule& rule) { return (rule.flags & abi::kRuleCapture) != 0; }
 
@@ -45,22 +52,28 @@ void set_groups(TransactionState& state, std::size_t first) {
   }
 }
 
+/// Every match of rxGlobal and verify* is bounded by the match limit alone.
+void allow_whole_matches(TransactionState& state) { state.worker->regex.set_limits({}); }
+
 MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Regex& regex,
                        Bytes value, Bytes& matched) {
-  ++state.worker->counts.regex_confirms;
-  state.spend(4 + value.size() / 64);
   if (static_cast<OperatorId>(rule.operator_id) != OperatorId::kRxGlobal) {
-    const MatchOutcome outcome = state.worker->regex.match(regex, value);
+    const MatchOutcome outcome = match_pattern(state, regex, value);
     if (outcome == MatchOutcome::kMatch) {
       matched = state.worker->regex.group(0).value_or(Bytes());
       if (captures(rule)) set_groups(state, 0);
     }
     return outcome;
   }
+  ++state.worker->counts.regex_confirms;
+  allow_whole_matches(state);
   RegexCursor cursor(regex, value, state.worker->regex);
   MatchOutcome result = MatchOutcome::kNoMatch;
   std::size_t first = 0;
   for (;;) {
+    if (!state.spend(kRegexStepsLeast + value.size() / kRegexWorkPerStep)) {
+      return MatchOutcome::kLimit;
+    }
     const MatchOutcome outcome = cursor.next();
     if (outcome == MatchOutcome::kLimit) return outcome;
     if (outcome == MatchOutcome::kNoMatch) return result;
@@ -141,6 +154,21 @@ MatchOutcome run_ip_match(TransactionState& state, const abi::Rule& rule, Bytes 
 
 }  // namespace
 
+MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value) {
+  ++state.worker->counts.regex_confirms;
+  state.spend(kRegexStepsLeast + value.size() / kRegexWorkPerStep);
+  RegexLimits limits;
+  limits.match = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+      kRegexStepsLeast * kRegexWorkPerStep + value.size(), abi::kRegexMatchLimit));
+  for (;;) {
+    state.worker->regex.set_limits(limits);
+    const MatchOutcome outcome = state.worker->regex.match(regex, value);
+    if (outcome != MatchOutcome::kLimit || limits.match == abi::kRegexMatchLimit) return outcome;
+    limits.match = std::min(8 * limits.match, abi::kRegexMatchLimit);
+    if (!state.spend(limits.match / kRegexWorkPerStep)) return MatchOutcome::kLimit;
+  }
+}
+
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
                             Bytes& matched) {
   const auto id = static_cast<OperatorId>(rule.operator_id);
@@ -162,14 +190,17 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
       return outcome_of(outside_byte_range(
           state.ruleset->array<ByteRange>(state.header().byte_ranges)[rule.argument_index], value));
     case OperatorId::kDetectSqli: {
-      state.spend(4 + value.size() / 8);
+      // A token for every second byte is the value's own, at up to 150 ns; then those beyond.
+      state.spend(4 + 2 * value.size());
       char fingerprint[kSqliFingerprintBytes] = {};
+      const std::uint32_t tokens = state.sqli_tokens_left;
       const MatchOutcome outcome = detect_sqli(value, state.sqli_tokens_left, fingerprint);
+      state.spend(kSqliStepsPerToken * (tokens - state.sqli_tokens_left));
       if (outcome == MatchOutcome::kMatch && captures(rule)) set_capture(state, 0, fingerprint);
       return outcome;
     }
     case OperatorId::kDetectXss: {
-      state.spend(4 + value.size() / 8);
+      state.spend(4 + value.size());  // at most 25 ns a byte
       const MatchOutcome outcome = detect_xss(value, state.worker->arena);
       if (outcome == MatchOutcome::kMatch && captures(rule)) {
         set_capture(state, 0, base::as_text(value));
@@ -181,6 +212,7 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
     case OperatorId::kVerifyCpf:
     case OperatorId::kVerifySvnr: {
       state.spend(4 + value.size() / 16);
+      allow_whole_matches(state);
       const MatchOutcome outcome = verify(id, state.ruleset->regex(rule.argument_index), value,
                                           state.worker->regex, matched);
       if (outcome == MatchOutcome::kMatch && captures(rule)) {

@@ -12,6 +12,11 @@ namespace sluice::rules {
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
                             Bytes& matched);
 
+/// The leftmost match of a pattern, its work taken from the budget: the first attempt may do as
+/// much as any honest match of a value of that length, each further one eight times as much, up to
+/// kRegexMatchLimit. Deterministic: the same value takes the same steps everywhere. kLimit: beyond.
+MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value);
+
 /// The value behind a node of the transformation DAG; in the worker's arena where it differs. Fails
 /// the transaction when that is full.
 Bytes transform(TransactionState& state, std::uint16_t node, Bytes value);

@@ -263,6 +263,7 @@ void decode_content(TransactionState& state) {
     append_body(state, state.request_body, piece, abi::kBodyBytesKept);
   });
   if (reason == abi::Reason::kNone) reason = decoder.finish();
+  state.grant(state.request_body.size);
   if (reason != abi::Reason::kNone) state.fail(reason);
   if (state.request_body.cut) state.fail(abi::Reason::kBodyTooLarge);
 }
@@ -339,7 +340,7 @@ void add_body_values(TransactionState& state) {
 void add_request_body(TransactionState& state) {
   decode_content(state);
   if (state.failed()) return;
-  const std::uint64_t limit = state.header().settings.request_body_limit;
+  const std::uint64_t limit = state.request_body_limit;
   const bool over = limit != 0 && state.request_body.total > limit;
   set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
   read_with_processor(state);

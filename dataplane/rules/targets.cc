@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "dataplane/abi/names.h"
+#include "dataplane/rules/matcher.h"
 #include "dataplane/rules/persistent.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scan_index.h"
@@ -236,7 +237,7 @@ bool selects(TransactionState& state, Selector selector, std::string_view wanted
       const ScanIndex::KeyShape& shape = state.ruleset->scan_index().key_shapes[regex];
       if (shape.kind != ScanIndex::KeyShape::Kind::kPattern) return has_shape(shape, key);
       const MatchOutcome outcome =
-          state.worker->regex.match(state.ruleset->regex(regex), base::as_bytes(key));
+          match_pattern(state, state.ruleset->regex(regex), base::as_bytes(key));
       if (outcome == MatchOutcome::kLimit) state.fail(abi::Reason::kRuleBudget);
       return outcome == MatchOutcome::kMatch;
     }

@@ -79,6 +79,8 @@ void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const Trans
   state.info = info;
   state.values.begin();
   state.engine = ruleset.settings().engine;
+  state.request_body_limit = ruleset.settings().request_body_limit;
+  state.response_body_limit = ruleset.settings().response_body_limit;
   state.request_body_access = ruleset.settings().request_body_access != 0;
   state.response_body_access = ruleset.settings().response_body_access != 0;
   if (!state.tx.begin(ruleset, state.region) ||
@@ -98,6 +100,7 @@ abi::Verdict Transaction::request_head(const http::RequestHead& head) {
   const ArenaScope scope(state);
   state.request = &head;
   state.inspected_bytes += head.raw.size();
+  state.grant(head.raw.size());
   state.phase = 1;
   add_request_head(state, head);
   scan_values(state, 0);
@@ -109,16 +112,16 @@ abi::Verdict Transaction::request_body(base::Bytes bytes) {
   if (state_ == nullptr) return verdict();
   TransactionState& state = *state_;
   if (!state.request_body_access || state.failed()) return state.verdict;
+  state.grant(bytes.size());
   const abi::RulesetSettings& settings = state.header().settings;
   const bool rejects = settings.request_limit_action == abi::LimitAction::kReject;
-  if (rejects && settings.request_body_limit != 0 &&
-      state.request_body.total + bytes.size() > settings.request_body_limit) {
+  if (rejects && state.request_body_limit != 0 &&
+      state.request_body.total + bytes.size() > state.request_body_limit) {
     state.fail(abi::Reason::kBodyTooLarge);
     return state.verdict;
   }
-  const std::uint64_t limit =
-      kept_bytes(settings.request_body_limit, settings.request_limit_action);
-  const bool partial = settings.request_body_limit != 0 &&
+  const std::uint64_t limit = kept_bytes(state.request_body_limit, settings.request_limit_action);
+  const bool partial = state.request_body_limit != 0 &&
                        settings.request_limit_action == abi::LimitAction::kProcessPartial;
   if (state.long_body != nullptr || (!partial && state.request_body.size + bytes.size() > limit)) {
     const ArenaScope scope(state);
@@ -168,8 +171,8 @@ abi::Verdict Transaction::response_body(base::Bytes bytes) {
   if (state_ == nullptr) return verdict();
   TransactionState& state = *state_;
   const abi::RulesetSettings& settings = state.header().settings;
-  const std::uint64_t limit =
-      kept_bytes(settings.response_body_limit, settings.response_limit_action);
+  const std::uint64_t limit = kept_bytes(state.response_body_limit, settings.response_limit_action);
+  state.grant(bytes.size());
   if (!append_body(state, state.response_body, bytes, limit)) state.exact = false;
   return state.verdict;
 }
@@ -274,6 +277,7 @@ bool Transaction::exact() const { return state_ != nullptr && state_->exact; }
 std::uint64_t Transaction::inspected_bytes() const {
   return state_ == nullptr ? 0 : state_->inspected_bytes;
 }
+std::uint64_t Transaction::steps() const { return state_ == nullptr ? 0 : state_->steps_spent; }
 std::span<const abi::Reason> Transaction::limits() const {
   if (state_ == nullptr) return {};
   return {state_->limits.data(), state_->limit_count};

@@ -108,6 +108,8 @@ class Transaction {
   [[nodiscard]] bool exact() const;
   /// Body bytes that rules have seen.
   [[nodiscard]] std::uint64_t inspected_bytes() const;
+  /// Steps of the budget that were taken so far (docs/limits.md).
+  [[nodiscard]] std::uint64_t steps() const;
   /// Limits that were hit, by reason, in the order of hitting.
   [[nodiscard]] std::span<const abi::Reason> limits() const;
   /// Value of a TX variable now, empty if unset (tests, `rules test`).

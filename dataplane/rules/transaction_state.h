@@ -91,10 +91,11 @@ struct TransactionState {
   std::uint32_t removal_count = 0;
   std::array<abi::Reason, 8> limits{};
   std::uint8_t limit_count = 0;
-  std::uint64_t steps_left = abi::kRuleStepsMax;
+  std::uint64_t steps_left = abi::kRuleStepsBase, steps_spent = 0;
   std::uint32_t sqli_tokens_left = abi::kSqliTokensMax;
   std::uint64_t inspected_bytes = 0;
-  std::string_view collection_keys[abi::kVariableCount] = {};  ///< of initcol
+  std::uint64_t request_body_limit = 0, response_body_limit = 0;  ///< bytes; 0: none
+  std::string_view collection_keys[abi::kVariableCount] = {};     ///< of initcol
   /// A part of a long body, whose values begin at batch_first. The rules run once more for the rest
   /// of the request, so only chains that match a value of the batch change persistent collections.
   bool is_batch = false;
@@ -110,10 +111,13 @@ struct TransactionState {
   void fail_memory() {
     fail(region.bound_hit() ? abi::Reason::kTransactionMemory : abi::Reason::kWorkerMemory);
   }
+  /// Bytes that came to be judged bring the steps for them.
+  void grant(std::size_t bytes) { steps_left += bytes * abi::kRuleStepsPerByte; }
   /// Takes `steps` from the budget; false, once, and kRuleBudget when it is used up.
   bool spend(std::uint64_t steps) {
     if (steps_left >= steps) {
       steps_left -= steps;
+      steps_spent += steps;
       return true;
     }
     steps_left = 0;

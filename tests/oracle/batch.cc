@@ -105,6 +105,7 @@ int main(int argc, char** argv) {
       }
       output["inbound"] = judged.inbound;
       output["refused"] = judged.refused;
+      output["steps"] = judged.steps;
       scores = judged.tx;
       for (const auto reason : judged.limits) output["limits"].push_back(abi::reason_name(reason));
     } else {

@@ -200,6 +200,46 @@ TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
   EXPECT_EQ(second.run(get("/?a=word1000yz")).ids, Ids{1000});
 }
 
+/// Patterns that are not scanned for, over values that cost each match nearly its limit.
+TEST(Evaluator, BacktrackingIsTakenFromTheBudgetOfTheRequest) {
+  const LoadedRules loaded =
+      load_text("SecRule ARGS \"!@rx ^x*x*x*x*y\" \"id:1,phase:2,pass,nolog\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  const std::string value(55, 'x');
+  const Judged few = judge.run(get("/?a=" + value + "y"));
+  EXPECT_TRUE(few.limits.empty());
+  EXPECT_LT(few.steps, 200U);
+  std::string many = "/?";
+  for (int i = 0; i < 100; ++i) many += "a" + std::to_string(i) + "=" + value + "zy&";
+  const Judged judged = judge.run(get(many));
+  EXPECT_EQ(judged.limits, std::vector<abi::Reason>{abi::Reason::kRuleBudget});
+  EXPECT_EQ(judged.verdict.action, abi::Action::kBlock);
+  EXPECT_LE(judged.steps, abi::kRuleStepsBase + (many.size() + 100) * abi::kRuleStepsPerByte);
+}
+
+TEST(Evaluator, LargerRequestsHaveMoreSteps) {
+  const LoadedRules loaded =
+      load_text("SecRule ARGS \"!@rx ^[a-z]+$\" \"id:1,phase:2,pass,nolog\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  std::string body;
+  for (int i = 0; i < 4000; ++i) body += "name" + std::to_string(i) + "=value&";
+  const Judged judged = Judge(*loaded.ruleset).run(post("application/x-www-form-urlencoded", body));
+  EXPECT_GT(judged.steps, abi::kRuleStepsBase);
+  EXPECT_TRUE(judged.limits.empty());
+}
+
+TEST(Evaluator, ControlsSetBodyLimits) {
+  const std::string rules =
+      "SecRequestBodyLimit 1000\nSecRequestBodyLimitAction Reject\n"
+      "SecRule REQUEST_HEADERS:X-Large \"@streq 1\" "
+      "\"id:1,phase:1,pass,nolog,ctl:requestBodyLimit=100000\"\n";
+  const std::string body(5000, 'a');
+  EXPECT_EQ(judge(rules, post("text/plain", body)).verdict.reason, abi::Reason::kBodyTooLarge);
+  EXPECT_EQ(judge(rules, post("text/plain", body, "X-Large: 1\r\n")).verdict.action,
+            abi::Action::kPass);
+}
+
 TEST(Evaluator, ReleaseGivesEverythingBack) {
   const LoadedRules loaded = load_text("SecRule ARGS \"@rx x\" \"id:1,phase:2,deny,log\"\n");
   ASSERT_NE(loaded.ruleset, nullptr);

@@ -156,6 +156,7 @@ Judged Judge::run(std::string_view request, std::string_view response) {
   judged.outbound = transaction.score_outbound();
   judged.limits.assign(transaction.limits().begin(), transaction.limits().end());
   judged.exact = transaction.exact();
+  judged.steps = transaction.steps();
   for (const std::string& name : tx_names) judged.tx.emplace_back(transaction.tx(name));
   return judged;
 }

@@ -36,6 +36,7 @@ struct Judged {
   std::int32_t inbound = 0, outbound = 0;
   std::vector<std::string> tx;  ///< of Judge::tx_names, empty where unset
   std::vector<abi::Reason> limits;
+  std::uint64_t steps = 0;  ///< of the budget
   bool exact = true;
   bool refused = false;  ///< the parser found no request
   [[nodiscard]] bool has(std::uint32_t id) const;
