@@ -80,6 +80,7 @@ json workers_json(const DataplaneView& view) {
                        {"drops", drops},
                        {"flows", counters.flows.get()},
                        {"generation", counters.generation.get()},
+                       {"stalled", DataplaneView::stalled(worker)},
                        {"idle_ms", now > beat ? (now - beat) / base::kNanosPerMilli : 0}});
   }
   return workers;

@@ -141,10 +141,11 @@ int run_status(const Context& context) {
   if (!links.empty()) std::printf("\n%s", links.text().c_str());
   Table workers({"lcore", "rx", "tx", "requests", "drops", "flows", "generation", "idle ms"});
   for (const json& worker : dataplane["workers"]) {
-    workers.row({text_of(worker["lcore"]), text_of(worker["rx_packets"]),
-                 text_of(worker["tx_packets"]), text_of(worker["requests"]),
-                 text_of(worker["drops"]), text_of(worker["flows"]), text_of(worker["generation"]),
-                 text_of(worker["idle_ms"])});
+    const bool stalled = worker.value("stalled", false);
+    workers.row({text_of(worker["lcore"]) + (stalled ? " stalled" : ""),
+                 text_of(worker["rx_packets"]), text_of(worker["tx_packets"]),
+                 text_of(worker["requests"]), text_of(worker["drops"]), text_of(worker["flows"]),
+                 text_of(worker["generation"]), text_of(worker["idle_ms"])});
   }
   if (!workers.empty()) std::printf("\n%s", workers.text().c_str());
   return kDone;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -79,7 +80,14 @@ DataplaneView::Health DataplaneView::health(std::uint64_t stale_ms) const {
   const std::uint64_t beat = segment_->heartbeat_ns.load(std::memory_order_relaxed);
   const std::uint64_t now = base::monotonic_now();
   if (now > beat && now - beat > stale_ms * base::kNanosPerMilli) return Health::kStalled;
-  return Health::kRunning;
+  return std::any_of(workers_.begin(), workers_.end(), stalled) ? Health::kStalled
+                                                                : Health::kRunning;
+}
+
+bool DataplaneView::stalled(const Worker& worker) {
+  const std::uint64_t beat = worker.counters->heartbeat_ns.get();
+  const std::uint64_t now = base::monotonic_now();
+  return beat != 0 && now > beat && now - beat > abi::kWorkerStalledNs;
 }
 
 std::uint64_t DataplaneView::live() const { return segment_->live.load(std::memory_order_acquire); }

@@ -32,7 +32,10 @@ class DataplaneView {
 
   /// A later start has put another file in its place.
   [[nodiscard]] bool replaced() const;
-  /// Its process lives and its main thread has moved within `stale_ms`.
+  /// It polls no more (abi::kWorkerStalledNs).
+  [[nodiscard]] static bool stalled(const Worker& worker);
+  /// Running: its process lives, its main thread has moved within `stale_ms`, and no worker is
+  /// stalled.
   enum class Health { kRunning, kStopped, kStalled };
   [[nodiscard]] Health health(std::uint64_t stale_ms = 3000) const;
 

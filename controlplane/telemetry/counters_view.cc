@@ -169,6 +169,10 @@ void expose_workers(Exposition& out, const publish::DataplaneView& view) {
   each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {
     out.sample({{"worker", worker}}, counters.flows.get());
   });
+  out.family("sluice_worker_stalled", "gauge", "1 while a worker does not poll.");
+  each([&](const std::string& worker, const abi::WorkerCounters&, const Worker& source) {
+    out.sample({{"worker", worker}}, std::uint64_t{publish::DataplaneView::stalled(source)});
+  });
   out.family("sluice_held_bytes", "gauge", "Bytes waiting for a verdict.");
   each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {
     out.sample({{"worker", worker}}, counters.held_bytes.get());

@@ -136,7 +136,7 @@ struct alignas(kCacheLineBytes) WorkerCounters {
   Counter rule_hits_generation;
 
   void count(CounterId id, std::uint64_t n = 1) { values[static_cast<std::size_t>(id)].add(n); }
-  void drop(Reason reason) { drops[static_cast<std::size_t>(reason)].add(); }
+  void drop(Reason reason, std::uint64_t n = 1) { drops[static_cast<std::size_t>(reason)].add(n); }
 };
 
 }  // namespace sluice::abi

@@ -62,6 +62,10 @@ struct ControlSegment {
 inline constexpr std::size_t kControlBytes = 16384;
 static_assert(sizeof(ControlSegment) <= kControlBytes);
 
+/// A worker that has not polled for so long is stalled: other workers stop steering to it, and
+/// status and metrics name it.
+inline constexpr std::uint64_t kWorkerStalledNs = 1'000'000'000;
+
 enum class DataplaneState : std::uint32_t { kStarting = 0, kRunning = 1, kStopping = 2 };
 
 /// The answer to one announced generation. Writer: dataplane main thread; `generation` is stored

@@ -14,6 +14,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "dataplane/io/kernel_interface.h"
+
 namespace sluice::io {
 namespace {
 
@@ -25,16 +27,6 @@ constexpr std::uint64_t kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_
 constexpr std::uint64_t kRssTypes = kRssWanted | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
                                     RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV4 |
                                     RTE_ETH_RSS_IPV6;
-
-/// The value of `name=` in a device string; empty when there is none.
-std::string devarg(const std::string& device, const std::string& name) {
-  std::size_t at = 0;
-  while ((at = device.find("," + name + "=", at)) != std::string::npos) {
-    at += name.size() + 2;
-    return device.substr(at, device.find(',', at) - at);
-  }
-  return "";
-}
 
 /// What can be told before DPDK says it in its own words.
 base::Status check_device(const PortSettings& settings) {
@@ -188,12 +180,16 @@ base::Result<rte_mempool*> make_pool(const char* name, std::uint32_t count, std:
 
 base::Result<Port> open_port(const PortSettings& settings, rte_mempool* pool) {
   if (auto checked = check_device(settings); !checked.ok()) return checked.error();
+  const std::string interface = kernel_interface(settings.device);
+  // Its sockets join a fan-out only while it is up; a crash may have left it down.
+  if (!interface.empty()) (void)set_interface_up(interface, true);
   const auto found = find_port(settings);
   if (!found.ok()) return found.error();
   Port port;
   port.id = found.value();
   port.label = settings.label;
   port.device = settings.device;
+  port.kernel_interface = interface;
   rte_eth_dev_info info{};
   int code = rte_eth_dev_info_get(port.id, &info);
   if (code != 0) return failed(settings, "reading its abilities", code);
@@ -250,8 +246,14 @@ void close_port(const Port& port) {
 LinkState link_state(const Port& port) {
   rte_eth_link link{};
   if (rte_eth_link_get_nowait(port.id, &link) != 0) return {};
-  return {link.link_status == RTE_ETH_LINK_UP,
-          link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed};
+  const bool up = port.kernel_interface.empty() ? link.link_status == RTE_ETH_LINK_UP
+                                                : interface_runs(port.kernel_interface);
+  return {up, link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed};
+}
+
+bool set_link(const Port& port, bool up) {
+  if (!port.kernel_interface.empty()) return set_interface_up(port.kernel_interface, up);
+  return (up ? rte_eth_dev_set_link_up(port.id) : rte_eth_dev_set_link_down(port.id)) == 0;
 }
 
 DeviceDrops device_drops(const Port& port) {

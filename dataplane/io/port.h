@@ -28,9 +28,9 @@ struct PortSettings {
 struct Port {
   std::uint16_t id = RTE_MAX_ETHPORTS;
   std::string label, device;
-  std::uint16_t rx_queues = 0;  ///< worker i polls queue i where i < rx_queues
-  std::uint16_t reta_size = 0;  ///< 0: no symmetric RSS on this device
-  bool can_set_link = false;
+  std::uint16_t rx_queues = 0;   ///< worker i polls queue i where i < rx_queues
+  std::uint16_t reta_size = 0;   ///< 0: no symmetric RSS on this device
+  std::string kernel_interface;  ///< which carries it, where the driver knows no link; else empty
 };
 
 /// True for "0000:3b:00.0" with or without devargs.
@@ -56,6 +56,8 @@ struct LinkState {
   std::uint32_t speed_mbps = 0;
 };
 LinkState link_state(const Port& port);
+/// Sets the port's link up or down. False: the device cannot.
+bool set_link(const Port& port, bool up);
 /// Frames that the device lost before we saw them, or could not send.
 struct DeviceDrops {
   std::uint64_t rx_missed = 0, rx_no_buffer = 0, tx_errors = 0;

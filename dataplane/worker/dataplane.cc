@@ -39,9 +39,7 @@
 namespace sluice::worker {
 namespace {
 
-constexpr base::Nanos kMirrorInterval = 100 * base::kNanosPerMilli;
-/// No poll for this long: other workers stop steering to it.
-constexpr base::Nanos kStalledAfter = base::kNanosPerSecond;
+constexpr base::Nanos kMirrorInterval = 10 * base::kNanosPerMilli;
 /// No poll for this long: the process ends itself, so that a supervisor starts it again.
 constexpr base::Nanos kHopelessAfter = 10 * base::kNanosPerSecond;
 constexpr long kTickNs = 1'000'000;
@@ -265,7 +263,7 @@ class Process {
       generations_->tick();
       const bool healthy = check_workers(now);
       if (now >= next_mirror) {
-        links_->mirror(segments_->dataplane());
+        links_->mirror(now, segments_->dataplane(), shared_);
         next_mirror = now + kMirrorInterval;
       }
       if (watchdog_ns != 0 && healthy && now >= next_watchdog) {
@@ -283,7 +281,7 @@ class Process {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       const base::Nanos last = segments_->counters(i).heartbeat_ns.get();
       if (last == 0 || last > now) continue;
-      const bool stalled = now - last > kStalledAfter;
+      const bool stalled = now - last > abi::kWorkerStalledNs;
       shared_.workers[i].stalled.store(stalled, std::memory_order_relaxed);
       healthy = healthy && !stalled;
       if (now - last > kHopelessAfter) {

@@ -3,7 +3,6 @@
 
 #include "dataplane/worker/links.h"
 
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
@@ -98,17 +97,21 @@ base::Result<Links> Links::open(const config::Settings& settings) {
 }
 
 base::Status Links::start() {
-  for (const OneLink& link : links_) {
+  for (OneLink& link : links_) {
     for (const io::Port& port : link.ports) {
       if (auto started = io::start_port(port); !started.ok()) return started;
     }
+    link.mirror = LinkMirror(base::monotonic_now());
   }
   return base::ok_status();
 }
 
 void Links::close() {
   for (const OneLink& link : links_) {
-    for (const io::Port& port : link.ports) io::close_port(port);
+    for (std::size_t side = 0; side < 2; ++side) {
+      if (link.mirror.forced_down(side)) (void)io::set_link(link.ports[side], true);
+      io::close_port(link.ports[side]);
+    }
   }
 }
 
@@ -127,26 +130,26 @@ std::vector<WorkerLink> Links::view(std::uint16_t index) const {
   return view;
 }
 
-void Links::mirror(abi::DataplaneSegment& segment) {
+void Links::mirror(base::Nanos now, abi::DataplaneSegment& segment, SharedState& shared) {
   for (std::size_t i = 0; i < links_.size(); ++i) {
     OneLink& link = links_[i];
-    std::array<io::LinkState, 2> states;
+    std::array<bool, 2> up{};
     for (std::size_t side = 0; side < 2; ++side) {
-      states[side] = io::link_state(link.ports[side]);
-      segment.links[i].up[side].store(states[side].up ? 1 : 0, std::memory_order_relaxed);
-      segment.links[i].speed_mbps[side].store(states[side].speed_mbps, std::memory_order_relaxed);
+      const io::LinkState state = io::link_state(link.ports[side]);
+      up[side] = state.up;
+      segment.links[i].up[side].store(state.up ? 1 : 0, std::memory_order_relaxed);
+      segment.links[i].speed_mbps[side].store(state.speed_mbps, std::memory_order_relaxed);
     }
+    link.mirror.update(now, up, [&](std::size_t side, bool to) {
+      // A packet socket of an interface that is down keeps frames until its ring is full, and then
+      // its driver waits: no frame may be on its way to it.
+      if (!to) shared.port_down[i][side].store(true, std::memory_order_relaxed);
+      return io::set_link(link.ports[side], to);
+    });
     for (std::size_t side = 0; side < 2; ++side) {
-      const std::size_t other = 1 - side;
-      const std::uint16_t other_id = link.ports[other].id;
-      if (link.forced_down[side]) continue;  // its state is our doing and says nothing
-      if (states[side].up && link.forced_down[other]) {
-        (void)rte_eth_dev_set_link_up(other_id);
-        link.forced_down[other] = false;
-      } else if (!states[side].up && states[other].up && !link.cannot_force[other]) {
-        link.forced_down[other] = rte_eth_dev_set_link_down(other_id) == 0;
-        link.cannot_force[other] = !link.forced_down[other];
-      }
+      const bool down = link.mirror.forced_down(side) ||
+                        (!up[side] && !link.ports[side].kernel_interface.empty());
+      shared.port_down[i][side].store(down, std::memory_order_relaxed);
     }
   }
 }

@@ -13,6 +13,7 @@
 #include "dataplane/base/result.h"
 #include "dataplane/config/settings.h"
 #include "dataplane/io/port.h"
+#include "dataplane/worker/link_mirror.h"
 #include "dataplane/worker/worker.h"
 
 namespace sluice::worker {
@@ -30,17 +31,17 @@ class Links {
 
   /// How worker `index` sees them.
   [[nodiscard]] std::vector<WorkerLink> view(std::uint16_t index) const;
-  /// Takes one side down while the other is, where the devices can; writes the state of all.
-  void mirror(abi::DataplaneSegment& segment);
+  /// Takes one side down while the other is, where the devices can; writes the state of all, and
+  /// for the workers which ports take no frames.
+  void mirror(base::Nanos now, abi::DataplaneSegment& segment, SharedState& shared);
   [[nodiscard]] rte_mempool* crafted_pool() const { return crafted_pool_; }
   [[nodiscard]] std::uint32_t buffers() const { return buffers_; }
   [[nodiscard]] std::uint32_t buffer_bytes() const { return buffer_bytes_; }
 
  private:
   struct OneLink {
-    std::array<io::Port, 2> ports;         ///< by engine::Side
-    std::array<bool, 2> forced_down = {};  ///< by us, because of the other side
-    std::array<bool, 2> cannot_force = {};
+    std::array<io::Port, 2> ports;  ///< by engine::Side
+    LinkMirror mirror;
     bool bypass_on_failure = false;
   };
   base::Status make_buffers(const config::Settings& settings);

@@ -36,6 +36,10 @@ struct SharedState {
     std::atomic<bool> stalled{false};
   };
   std::array<PerWorker, abi::kWorkersMax> workers;
+  /// Ports that take no frames, by link and engine::Side: frames to them are dropped as port_down.
+  /// Writer: main thread. Reader: workers, once a burst.
+  alignas(abi::kCacheLineBytes)
+      std::array<std::array<std::atomic<bool>, 2>, abi::kLinksMax> port_down = {};
 };
 
 }  // namespace sluice::worker

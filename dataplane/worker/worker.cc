@@ -375,6 +375,11 @@ std::size_t Worker::transmit_all() {
   for (std::size_t i = 0; i < setup_.links.size() * 2; ++i) {
     Out& to = outs_[i];
     if (to.buffer.count() == 0) continue;
+    if (setup_.shared->port_down[to.link][to.side].load(std::memory_order_relaxed)) {
+      counters_.drop(abi::Reason::kPortDown, to.buffer.count());
+      to.buffer.clear();
+      continue;
+    }
     std::uint64_t port_bytes = 0;
     const std::size_t count = to.buffer.flush(port_bytes);
     counters_.ports[to.link][to.side].tx_packets.add(count);

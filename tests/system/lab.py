@@ -111,25 +111,25 @@ SecRule ARGS|REQUEST_HEADERS|REQUEST_BODY|REQUEST_URI "@contains evil-marker" \\
 class Lab:
     """Use as a context manager. Options: workers; idle; on_failure; guarded (abort on allocation in
     the poll loop); policy and rules (texts); daemon and dataplane (start them); trouble (client or
-    server: the wire at that end loses and reorders frames)."""
+    server: the wire at that end loses and reorders frames); delay (of that wire, seconds each way)."""
 
     count = 0
 
     def __init__(self, name, workers=2, idle="sleep", on_failure="block", guarded=True,
                  policy=POLICY, rules=RULES, daemon=True, dataplane=True, nginx=True,
                  supervise=False, pool_mb=64, flows_max=16384, extra="", instance="main",
-                 trouble=None):
+                 trouble=None, delay=0.0, metrics="off"):
         if os.geteuid() != 0:
             print("skipped: needs root for namespaces")
             sys.exit(SKIPPED)
         Lab.count += 1
         self.id = f"{name}-{os.getpid():x}-{Lab.count}"
         self.options = dict(workers=workers, idle=idle, on_failure=on_failure, pool_mb=pool_mb,
-                            flows_max=flows_max, extra=extra)
+                            flows_max=flows_max, extra=extra, metrics=metrics)
         self.guarded, self.supervise, self.instance = guarded, supervise, instance
         self.policy_text, self.rules_text = policy, rules
         self.wanted = dict(daemon=daemon, dataplane=dataplane, nginx=nginx)
-        self.trouble = trouble
+        self.trouble, self.delay = trouble, delay
         self.namespaces = {end: f"slc-{self.id}-{end[0]}"
                            for end in ("client", "middle", "server", "trouble")}
         self.made_namespaces, self.processes = [], []
@@ -210,7 +210,7 @@ class Lab:
                 self._veth((end, device), ("trouble", "tr0"))
                 self._veth(("trouble", "tr1"), ("middle", port))
                 self.start("trouble", "python3", SOURCE / "tests/system/trouble.py", "tr0", "tr1",
-                           LOSS, REORDER, os.environ.get("SLUICE_SEED", "1"), log="trouble.log")
+                           LOSS, REORDER, self.delay, os.environ.get("SLUICE_SEED", "1"), log="trouble.log")
             else:
                 self._veth((end, device), ("middle", port))
             self.in_namespace(end, "ip", "link", "set", "lo", "up")
@@ -356,7 +356,7 @@ class Lab:
             f"workers: {{ cores: {worker_cores}, main_core: 0, idle: {options['idle']} }}\n"
             f"memory: {{ pool_mb: {options['pool_mb']}, flows_max: {options['flows_max']}, "
             f"huge_pages: auto }}\nlinks:\n{links}"
-            f"metrics: {{ listen: \"off\" }}\n"
+            f"metrics: {{ listen: \"{options['metrics']}\" }}\n"
             f"paths: {{ shm: {self.shm}, state: {self.home}/state, run: {self.home}/run, "
             f"log: {self.home}/log, policy: {self.home}/policy.yaml }}\n{options['extra']}")
 
@@ -392,7 +392,7 @@ class Lab:
             check(self.dataplane.poll() is None,
                   "the dataplane ended: " + (self.home / "dataplane.log").read_text()[-2000:])
             return segment.exists() and segment.stat().st_ino != before
-        wait_for(running, 20, "the dataplane runs")
+        wait_for(running, 120, "the dataplane runs")
 
     def start_daemon(self):
         self.daemon = self.start("middle", BUILD / "controlplane/api/sluiced", "--config",
@@ -402,7 +402,7 @@ class Lab:
             check(self.daemon.poll() is None,
                   "sluiced ended: " + (self.home / "sluiced.log").read_text()[-2000:])
             return self.ctl("status", check=False).returncode == 0
-        wait_for(running, 20, "sluiced answers")
+        wait_for(running, 60, "sluiced answers")
 
     def ctl(self, *words, check=True, timeout=60):
         """sluicectl; the CompletedProcess."""

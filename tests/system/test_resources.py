@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""What Sluice takes of a machine: memory as announced and constant, processor time by `idle`, scans
+that rules share; and a worker that hangs is seen."""
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import time
+
+import lab
+
+RULE = 'SecRule {} "@rx (?i)marker-[0-9]+z{}w" "id:{},phase:2,deny,status:403,t:none,t:lowercase,msg:\'m\'"\n'
+TARGETS = "ARGS|REQUEST_HEADERS|REQUEST_URI"
+
+
+def process_of(it):
+    return int((it.folder("run") / "dataplane.pid").read_text())
+
+
+def resident_kib(it):
+    text = pathlib.Path(f"/proc/{process_of(it)}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
+
+
+def worker_threads(it):
+    """Thread ids of the workers, in their order."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{process_of(it)}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        if match := re.fullmatch(r"(?:lcore-worker|rte-worker)-(\d+)", name):
+            found[int(match.group(1))] = int(task.name)
+    return [found[lcore] for lcore in sorted(found)]
+
+
+def processor_seconds(it):
+    ticks = 0
+    for thread in worker_threads(it):
+        stat = pathlib.Path(f"/proc/{process_of(it)}/task/{thread}/stat").read_text()
+        fields = stat.rpartition(") ")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def a_million_flows_take_what_was_announced():
+    with lab.Lab("million", workers=1, flows_max=1000000, pool_mb=128) as it:
+        it.push()
+        lab.check(it.curl("/index.html")[0] == 200, "no answer")
+        text = (it.home / "dataplane.log").read_text()
+        pools = {name: int(count) for name, count in
+                 re.findall(r"^  (.+): \d+ for each worker, (\d+) bytes$", text, re.M)}
+        for name in ("flows", "transactions", "streams"):
+            lab.check(any(name in pool for pool in pools), f"no pool of {name}: {text}")
+        announced = {name: float(re.search(rf"^  {name}: .*?([\d.]+) MiB", text, re.M).group(1))
+                     for name in ("packet buffers", "limits", "engines")}
+        workers = len(worker_threads(it))
+        lab.check(abs(sum(pools.values()) * workers / 2**20 - announced["engines"]) < 1,
+                  f"the pools do not make the sum: {pools}, {announced}")
+        before = resident_kib(it)
+        share = sum(announced.values()) / (before / 1024)
+        lab.figure("announced", round(sum(announced.values())), f"MiB, {share:.0%} of what is resident")
+        lab.check(0.9 < share < 1.1, f"announced {announced}, resident {before} KiB")
+        for words in (("-c", "300"), ("-c", "100", "-H", "Connection: close")):
+            it.client("wrk", "-t", "1", "-d", "3s", *words, f"http://{lab.SERVER4}/1k.bin")
+        lab.check(sum(w["flows_created"] for w in it.ctl_json("counters")["workers"]) > 1000,
+                  "hardly a flow was made")
+        lab.figure("resident grown under load", resident_kib(it) - before, "KiB")
+        lab.check(abs(resident_kib(it) - before) < 256, "the resident size is not constant")
+
+
+def idle_takes_what_it_says():
+    """spin and pause take all the time there is, pause polls less often in it; sleep takes little."""
+    share, polls = {}, {}
+    for idle in ("spin", "pause", "sleep"):
+        with lab.Lab(idle, idle=idle, nginx=False) as it:
+            def counted():
+                workers = it.ctl_json("counters")["workers"]
+                return processor_seconds(it), sum(worker["polls"] for worker in workers)
+            began, (seconds, count) = time.monotonic(), counted()
+            time.sleep(2)
+            after, more = counted()
+            share[idle] = (after - seconds) / (time.monotonic() - began) / len(worker_threads(it))
+            polls[idle] = (more - count) / max(after - seconds, 0.01)
+            lab.figure(f"a quiet worker, {idle}", f"{share[idle]:.0%}",
+                       f"of a core, {polls[idle] / 1e6:.2f} million polls in a second of it")
+    lab.check(share["sleep"] < 0.25, "sleeping workers leave no room")
+    lab.check(min(share["spin"], share["pause"]) > 2 * share["sleep"], "polling workers sleep")
+    lab.check(polls["pause"] < polls["spin"] / 2, "pause polls as often as spin")
+
+
+@contextlib.contextmanager
+def stopped(thread):
+    """Within it, one thread of a process is held; the others run. ptrace(2)"""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ptrace(request):
+        if libc.ptrace(request, thread, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    ptrace(0x4206)  # PTRACE_SEIZE
+    ptrace(0x4207)  # PTRACE_INTERRUPT
+    os.waitpid(thread, 0x40000000)  # __WALL
+    yield
+    ptrace(17)  # PTRACE_DETACH
+
+
+def a_stalled_worker_is_seen():
+    with lab.Lab("stall", metrics="127.0.0.1:9464") as it:
+        it.push()
+
+        def metrics():
+            text = it.in_namespace("middle", "curl", "-sf", "http://127.0.0.1:9464/metrics").stdout
+            return dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+
+        def statuses():
+            return [it.curl("/index.html", timeout=0.3)[0] for _ in range(12)]
+        lab.check(metrics()['sluice_worker_stalled{worker="1"}'] == "0", "stalled at first")
+        with stopped(worker_threads(it)[1]):
+            lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "stalled", 3,
+                         "status says stalled")
+            workers = it.ctl_json("status")["dataplane"]["workers"]
+            lab.check([worker["stalled"] for worker in workers] == [False, True], f"{workers}")
+            lab.check("stalled" in it.ctl("status").stdout, "status for people")
+            seen = metrics()
+            lab.check(seen['sluice_worker_stalled{worker="1"}'] == "1"
+                      and seen['sluice_worker_stalled{worker="0"}'] == "0"
+                      and seen["sluice_dataplane_up"] == "0", "the metrics do not show it")
+            lab.check(it.curl("/?q=evil-marker", timeout=0.3)[0] in (0, 403), "an attack passed")
+            # Flows of the other worker go on; what belongs to this one is dropped with a name.
+            answers = statuses()
+            lab.check(200 in answers and 0 in answers, f"one of two workers serves: {answers}")
+            lost = it.ctl_json("counters")["workers"][0]["drops"].get("worker_stalled", 0)
+            lab.check(lost > 0, "nothing was dropped as worker_stalled")
+        lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "running", 3, "running")
+        lab.wait_for(lambda: set(statuses()) == {200}, 10, "all flows pass again")
+
+
+def rules_share_their_scans():
+    """1,000 rules more on the same targets and transformations: not one scan more for the same
+    requests."""
+    few = "".join(RULE.format(TARGETS, f"{n}q", 1000 + n) for n in range(3))
+    many = few + "".join(RULE.format(TARGETS, str(n % 10) + "q" * (2 + n // 10), 10000 + n) for n in range(1000))
+    with lab.Lab("scans", rules=few, metrics="127.0.0.1:9464") as it:
+
+        def scans():
+            text = it.in_namespace("middle", "curl", "-sf", "http://127.0.0.1:9464/metrics").stdout
+            return sum(int(n) for n in re.findall(r"^sluice_scans_total\{.*\} (\d+)$", text, re.M))
+
+        def cost(seed):
+            before = scans()
+            for n in range(40):
+                # Values that hold the patterns' parts, so that none is passed over; each value new.
+                target = f"/index.html?a=Marker-5-5z0qz1qz2qz3qz4qz5qz6qz7qz8qz9qqqw%20%20{seed}{n}"
+                lab.check(it.curl(target)[0] == 200, "an honest request")
+            return scans() - before
+        it.push()
+        base = cost("one")
+        it.write_rules(many)
+        report = it.push()
+        lab.check(report["rules"] >= 1003, f"not all rules are there: {report}")
+        lab.check(it.curl("/index.html?a=marker-12z7qqqw")[0] == 403, "an added rule is not live")
+        with_all = cost("two")
+        lab.figure("scans of 40 requests", f"{base} with 3 rules, {with_all} with 1003")
+        lab.check(base >= 40, "the requests are not scanned at all")
+        lab.check(with_all == base, "added rules add scans")
+
+
+if __name__ == "__main__":
+    lab.main(a_million_flows_take_what_was_announced, idle_takes_what_it_says,
+             a_stalled_worker_is_seen, rules_share_their_scans)
