@@ -14,7 +14,8 @@
 namespace sluice::telemetry {
 namespace {
 
-constexpr std::size_t kRecordsPerStep = 20'000;  // the lock is let go between steps
+/// The lock is let go between steps, and the rings' room is given back.
+constexpr std::size_t kRecordsPerStep = 2'000;
 constexpr std::size_t kCataloguesMax = 4;
 constexpr std::size_t kDifferencesKept = 50;
 
@@ -145,14 +146,22 @@ std::size_t Collector::step(std::uint64_t now_ns, std::uint64_t wall_ns) {
     top_.tick(now_ns);
   }
   eve_.flush(wall_ns);
+  merger_.release();
   return count;
 }
 
 void Collector::finish() {
   const std::lock_guard lock(mutex_);
   const Merger::Sink sink = [this](const Record& record) { take(record); };
-  merger_.drain(base::monotonic_now(), kRecordsPerStep, true, sink);
+  // A busy dataplane goes on writing: what is left waits in the rings for the next start.
+  constexpr int kSteps = 10;
+  for (int i = 0;
+       i < kSteps && merger_.drain(base::monotonic_now(), kRecordsPerStep, true, sink) > 0; ++i) {
+    eve_.flush(base::wall_now());
+    merger_.release();
+  }
   eve_.flush(base::wall_now());
+  merger_.release();
   remember_seen();
 }
 

@@ -19,7 +19,7 @@ namespace sluice::telemetry {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kBufferBytesMax = 4u << 20;  // beyond it records are lost, counted
+constexpr std::size_t kBufferBytesMax = 4u << 20;  // then it is written out
 
 std::string rotated_name(const std::string& path, std::uint64_t wall_ns, std::uint32_t sequence) {
   const auto seconds = static_cast<std::time_t>(wall_ns / base::kNanosPerSecond);
@@ -72,10 +72,7 @@ bool EveFile::open_file() {
 }
 
 void EveFile::append(std::string_view lines, std::uint64_t records) {
-  if (buffer_.size() + lines.size() > kBufferBytesMax) {
-    lost_ += records;
-    return;
-  }
+  if (buffer_.size() + lines.size() > kBufferBytesMax) flush(base::wall_now());
   buffer_ += lines;
   buffered_records_ += records;
 }

@@ -30,7 +30,7 @@ class EveFile {
   EveFile(const EveFile&) = delete;
   EveFile& operator=(const EveFile&) = delete;
 
-  /// `lines`: whole lines, `records` of them. Buffered until flush().
+  /// `lines`: whole lines, `records` of them. Buffered until flush(), or until 4 MiB are.
   void append(std::string_view lines, std::uint64_t records = 1);
   /// Writes what is buffered; rotates and removes old files when due.
   void flush(std::uint64_t wall_ns);

@@ -70,6 +70,10 @@ std::size_t Merger::drain(std::uint64_t now_ns, std::size_t max, bool all, const
   return count;
 }
 
+void Merger::release() {
+  for (Source& source : sources_) source.reader.release();
+}
+
 std::uint64_t Merger::damaged() const {
   std::uint64_t sum = damaged_;
   for (const Source& source : sources_) sum += source.reader.damaged();

@@ -30,6 +30,9 @@ class Merger {
   /// all: wait for nobody (the dataplane is gone). Returns how many.
   std::size_t drain(std::uint64_t now_ns, std::size_t max, bool all, const Sink& sink);
 
+  /// What was handed out is safe: its room in the rings is free again.
+  void release();
+
   /// Records that could not be taken apart, and damaged rings.
   [[nodiscard]] std::uint64_t damaged() const;
 

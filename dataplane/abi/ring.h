@@ -13,7 +13,9 @@
 
 /// A single-producer, single-consumer ring of variable-length records in shared memory.
 /// The producer is one worker, the consumer is sluiced; either may die at any step: a record
-/// becomes visible only by the release of `head`, and a consumer that comes back goes on at `tail`.
+/// becomes visible only by the release of `head`, and a consumer that comes back goes on at `tail`,
+/// which it moves only when what it took is safe elsewhere: a record may be read twice after its
+/// death, none is lost uncounted.
 namespace sluice::abi {
 
 struct RingHeader {
@@ -94,54 +96,61 @@ class RingReader {
  public:
   RingReader() = default;
   RingReader(RingHeader* header, const std::uint8_t* data, std::uint64_t capacity)
-      : header_(header), data_(data), capacity_(capacity) {}
+      : header_(header),
+        data_(data),
+        capacity_(capacity),
+        tail_(header == nullptr ? 0 : header->tail.load(std::memory_order_relaxed)) {}
 
   struct Record {
     std::uint32_t type = 0;
     std::span<const std::uint8_t> payload;
   };
 
-  /// The oldest record, without consuming it. False when there is none. The view lives until
-  /// pop().
+  /// The oldest record not popped yet. False when there is none. The view lives until release().
   [[nodiscard]] bool peek(Record& record) {
     if (header_ == nullptr) return false;
     for (;;) {
-      const std::uint64_t tail = header_->tail.load(std::memory_order_relaxed);
       const std::uint64_t head = header_->head.load(std::memory_order_acquire);
-      if (tail == head) return false;
-      const std::uint64_t position = tail & (capacity_ - 1);
+      if (tail_ == head) return false;
+      const std::uint64_t position = tail_ & (capacity_ - 1);
       RecordPrefix prefix;
-      if (head - tail > capacity_ || head - tail < sizeof prefix ||
+      if (head - tail_ > capacity_ || head - tail_ < sizeof prefix ||
           capacity_ - position < sizeof prefix) {
         return give_up(head);
       }
       std::memcpy(&prefix, data_ + position, sizeof prefix);
-      if (prefix.bytes < sizeof prefix || prefix.bytes % 8 != 0 || prefix.bytes > head - tail ||
+      if (prefix.bytes < sizeof prefix || prefix.bytes % 8 != 0 || prefix.bytes > head - tail_ ||
           prefix.bytes > capacity_ - position) {
         return give_up(head);
       }
       if (prefix.type == 0) {
-        header_->tail.store(tail + prefix.bytes, std::memory_order_release);
+        tail_ += prefix.bytes;
         continue;
       }
-      next_ = tail + prefix.bytes;
+      next_ = tail_ + prefix.bytes;
       record = {prefix.type, {data_ + position + sizeof prefix, prefix.bytes - sizeof prefix}};
       return true;
     }
   }
-  void pop() { header_->tail.store(next_, std::memory_order_release); }
+  /// Goes on to the next record; the room of this one stays taken until release().
+  void pop() { tail_ = next_; }
+  /// Gives back the room of all that was popped.
+  void release() {
+    if (header_ != nullptr) header_->tail.store(tail_, std::memory_order_release);
+  }
   [[nodiscard]] std::uint64_t damaged() const { return damaged_; }
 
  private:
   bool give_up(std::uint64_t head) {
     ++damaged_;
-    header_->tail.store(head, std::memory_order_release);
+    tail_ = head;
+    release();
     return false;
   }
 
   RingHeader* header_ = nullptr;
   const std::uint8_t* data_ = nullptr;
-  std::uint64_t capacity_ = 0, next_ = 0, damaged_ = 0;
+  std::uint64_t capacity_ = 0, tail_ = 0, next_ = 0, damaged_ = 0;
 };
 
 }  // namespace sluice::abi

@@ -34,6 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                  (record.payload.data() >= ring.data() &&
                   record.payload.data() + record.payload.size() <= ring.data() + kBytes));
     reader.pop();
+    if (i % 2 == 0) reader.release();
   }
   return 0;
 }

@@ -222,9 +222,50 @@ def metrics_speak_prometheus():
             check(f"\n{name}{{" in text(), f"no {name}")
 
 
+def a_gap_is_counted_after_a_kill():
+    """What did not fit into the rings while sluiced was dead is a number in its records: every
+    transaction is either recorded or counted there."""
+    with Lab("gap", rules=RULES, flows_max=65536, pool_mb=128) as lab:
+        lab.push()
+        long_value = "v" * 900
+        load = ["wrk", "-t", "1", "-c", "40", "-H", f"User-Agent: {long_value}", "-H",
+                f"Host: {'h' * 200}", f"http://{SERVER4}/1k.bin?a={long_value}"]
+        busy = lab.start("client", *load, "-d", "8s", log="wrk.log")
+        time.sleep(1)
+        lab.kill(lab.daemon)
+        busy.wait(30)
+        lab.start_daemon()
+
+        def gaps():
+            return [e for e in lab.events("audit") if e["audit"]["action"] == "events.gap"]
+        gap = wait_for(gaps, 5, "the gap in the records")
+        check(len(gap) == 1 and gap[0]["audit"]["result"] == "lost", f"{gap}")
+        lost = int(gap[0]["audit"]["detail"].split()[0])
+        workers = lab.ctl_json("counters")["workers"]
+        requests = sum(worker["requests"] for worker in workers)
+        dropped = sum(worker["events_dropped"]["http"] for worker in workers)
+        check(0 < lost <= dropped, f"{dropped} records did not fit: {gap}")
+
+        def recorded():
+            return len({e["sluice"]["event_id"] for e in lab.events("http")})
+        end = time.monotonic() + 20
+        while recorded() < requests - dropped and time.monotonic() < end:
+            time.sleep(0.5)
+        figure("records", recorded(), f"of {requests} requests, {dropped} did not fit, {lost} of them "
+               "while sluiced was away")
+        check(recorded() == requests - dropped, "a record is neither written nor counted")
+        check(lab.curl("/?q=evil-marker")[0] == 403, "no longer blocking")
+        wait_for(lambda: lab.events("alert"), 5, "records go on")
+        # Told once: another start has lost nothing more.
+        lab.kill(lab.daemon)
+        lab.start_daemon()
+        time.sleep(0.5)
+        check(len(gaps()) == 1, "the gap is told twice")
+
+
 if __name__ == "__main__":
     main(one_http_record_for_each_transaction, secrets_are_masked,
          explain_tells_all_also_after_restart_and_rotation,
          explain_answers_for_every_kind_of_verdict, files_rotate_and_stay_bounded,
          a_full_disk_loses_records_and_nothing_else, sampled_records_keep_every_verdict,
-         metrics_speak_prometheus)
+         metrics_speak_prometheus, a_gap_is_counted_after_a_kill)

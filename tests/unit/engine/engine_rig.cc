@@ -257,6 +257,7 @@ void EngineRig::read(Ring& ring, std::vector<RigRecord>& into) {
     into.push_back(record);
     ring.reader.pop();
   }
+  ring.reader.release();
 }
 
 std::vector<RigRecord> EngineRig::records() {
