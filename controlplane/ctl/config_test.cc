@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "controlplane/api/builder.h"
 #include "controlplane/api/settings.h"
@@ -16,15 +17,29 @@ namespace {
 
 using nlohmann::json;
 
-/// What `load_settings` says is already "file:line:column: message", a line each.
+json diagnostic(const std::string& file, std::uint64_t line, std::uint64_t column,
+                const std::string& message) {
+  return {
+      {"file", file},
+      {"line", line},
+      {"column", column},
+      {"message", message},
+      {"text", file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + message}};
+}
+
+/// What `load_settings` says is "file:line:column: message", a line each; `file` is the one read.
 void take_settings(const std::string& file, const std::string& instance, json& errors) {
   const auto settings = api::load_settings(file, instance);
   if (settings.ok()) return;
-  std::string text = settings.error().message;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    errors.push_back({{"text", text.substr(0, end)}});
-    text = end == std::string::npos ? std::string() : text.substr(end + 1);
+  std::istringstream lines(settings.error().message);
+  for (std::string text; std::getline(lines, text);) {
+    unsigned long line = 1, column = 1;
+    int used = 0;
+    if (text.starts_with(file) &&
+        std::sscanf(text.c_str() + file.size(), ":%lu:%lu: %n", &line, &column, &used) == 2) {
+      text.erase(0, file.size() + static_cast<std::size_t>(used));
+    }
+    errors.push_back(diagnostic(file, line, column, text));
   }
 }
 
@@ -37,12 +52,7 @@ void take_policy(const std::string& file, json& errors, json& warnings, std::uin
   for (const auto& [from, into] :
        {std::pair{&result.errors, &errors}, std::pair{&result.warnings, &warnings}}) {
     for (const publish::Diagnostic& entry : *from) {
-      into->push_back({{"file", entry.file},
-                       {"line", entry.line},
-                       {"column", entry.column},
-                       {"message", entry.message},
-                       {"text", entry.file + ":" + std::to_string(entry.line) + ":" +
-                                    std::to_string(entry.column) + ": " + entry.message}});
+      into->push_back(diagnostic(entry.file, entry.line, entry.column, entry.message));
     }
   }
 }
@@ -61,7 +71,7 @@ int run_config_test(const Context& context) {
   take_settings(context.config, context.instance, errors);
   for (const std::string& policy : policies) {
     if (::access(policy.c_str(), R_OK) != 0) {
-      errors.push_back({{"file", policy}, {"text", policy + ":1:1: cannot be read"}});
+      errors.push_back(diagnostic(policy, 1, 1, "cannot be read"));
       continue;
     }
     take_policy(policy, errors, warnings, rules);

@@ -262,10 +262,10 @@ base::Result<BundleStore::Installed> BundleStore::install(const std::string& fil
   std::error_code error;
   installed.previous = fs::read_symlink(current, error).string();
   const std::uint64_t before = std::strtoull(installed.previous.c_str(), nullptr, 10);
-  if (!force && !installed.previous.empty() && info.value().version < before) {
+  if (!force && !installed.previous.empty() && info.value().version <= before) {
     return base::Error{"version " + std::to_string(info.value().version) + " of " +
-                       info.value().name + " is older than the installed " +
-                       std::to_string(before) + ": --force to go back"};
+                       info.value().name + " is not newer than the installed " +
+                       std::to_string(before) + ": --force to install it"};
   }
   const std::string version = std::to_string(info.value().version);
   const std::string place = home + "/" + version;

@@ -17,6 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+/// In the folder of a generation once it was live: the control plane's own, beside abi/store.h.
+constexpr const char* kWasLiveFile = "was_live";
+
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
   std::uint64_t number = 0;
@@ -177,6 +180,9 @@ base::Status GenerationStore::set_state(std::uint64_t number, GenerationState st
 }
 
 base::Status GenerationStore::set_live(std::uint64_t number) {
+  if (auto marked = write_file(folder(number) + "/" + kWasLiveFile, ""); !marked.ok()) {
+    return marked;
+  }
   return write_file(root_ + "/" + abi::kLiveFile, std::to_string(number) + "\n");
 }
 
@@ -233,10 +239,13 @@ std::vector<Manifest> GenerationStore::list() const {
   return all;
 }
 
-std::optional<std::uint64_t> GenerationStore::accepted_before(std::uint64_t number) const {
+std::optional<std::uint64_t> GenerationStore::live_before(std::uint64_t number) const {
   const auto all = numbers();
   for (auto at = all.rbegin(); at != all.rend(); ++at) {
-    if (*at < number && fs::exists(folder(*at) + "/" + abi::kAcceptedFile)) return *at;
+    if (*at < number && fs::exists(folder(*at) + "/" + abi::kAcceptedFile) &&
+        fs::exists(folder(*at) + "/" + kWasLiveFile)) {
+      return *at;
+    }
   }
   return std::nullopt;
 }

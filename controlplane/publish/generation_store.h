@@ -71,8 +71,9 @@ class GenerationStore {
   [[nodiscard]] base::Result<std::vector<Source>> sources(std::uint64_t number) const;
   /// All, ascending; unreadable ones are left out.
   [[nodiscard]] std::vector<Manifest> list() const;
-  /// The accepted one below `number` with the highest number.
-  [[nodiscard]] std::optional<std::uint64_t> accepted_before(std::uint64_t number) const;
+  /// Of the accepted ones below `number` that have been live, the one with the highest number: one
+  /// that was only staged is nothing to go back to.
+  [[nodiscard]] std::optional<std::uint64_t> live_before(std::uint64_t number) const;
   /// Removes the oldest beyond `keep`, never one of `needed`. Returns how many.
   std::size_t prune(std::size_t keep, const std::vector<std::uint64_t>& needed);
 

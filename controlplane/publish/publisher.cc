@@ -295,8 +295,8 @@ PublishReport Publisher::unstage() {
 PublishReport Publisher::rollback(std::uint64_t number, const std::string& who) {
   const std::lock_guard lock(publish_mutex_);
   if (number == 0) {
-    const auto before = store_.accepted_before(live());
-    if (!before) return failed(Outcome::kNotFound, "there is no earlier accepted generation");
+    const auto before = store_.live_before(live());
+    if (!before) return failed(Outcome::kNotFound, "no earlier generation was live");
     number = *before;
   }
   const auto stored = store_.manifest(number);

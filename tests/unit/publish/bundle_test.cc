@@ -95,7 +95,7 @@ TEST(Bundle, PathsThatLeadOutsideAreRefused) {
   }
 }
 
-TEST(BundleStore, InstallsUnpacksAndRefusesOlderUnlessForced) {
+TEST(BundleStore, InstallsUnpacksAndRefusesWhatIsNotNewerUnlessForced) {
   test::TempFolder folder;
   const Pair key = make_key();
   const std::string keys = folder.path() + "/keys", file = folder.path() + "/b";
@@ -109,6 +109,7 @@ TEST(BundleStore, InstallsUnpacksAndRefusesOlderUnlessForced) {
   EXPECT_EQ(read_file(five.value().policy).value(), "mode: block\n");
   const std::string current = folder.path() + "/state/bundles/api-signatures/current";
   EXPECT_EQ(read_file(current + "/rules/sql.conf").value(), "SecRule ARGS x\n");
+  EXPECT_FALSE(store.install(file, false).ok());  // the same again
   std::ofstream(file) << make_signed(key, 4);
   EXPECT_FALSE(store.install(file, false).ok());
   EXPECT_EQ(std::filesystem::read_symlink(current), "5");

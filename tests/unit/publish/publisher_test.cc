@@ -131,6 +131,17 @@ TEST_F(PublisherTest, WithoutADataplaneAPushWaitsForItsStart) {
   EXPECT_EQ(publisher.live(), 1u);
 }
 
+TEST_F(PublisherTest, RollbackPassesOverWhatWasOnlyStaged) {
+  test::DataplaneSide dataplane(paths_.shm, {});
+  Publisher publisher = make();
+  ASSERT_TRUE(publisher.open().ok());
+  ASSERT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  ASSERT_EQ(publisher.stage("", "x").outcome, Outcome::kStaged);
+  ASSERT_EQ(publisher.unstage().outcome, Outcome::kLive);
+  ASSERT_EQ(publisher.push("", "x", "push").generation, 3u);
+  EXPECT_EQ(publisher.rollback(0, "x").generation, 1u);
+}
+
 TEST_F(PublisherTest, RollbackGoesToTheAcceptedOneBefore) {
   test::DataplaneSide dataplane(paths_.shm, {});
   Publisher publisher = make();
