@@ -10,10 +10,11 @@ boundary, in reverse order, with overlaps, and with retransmissions that differ.
 import hashlib
 import json
 import re
+import struct
 import time
 
 from lab import SERVER4, SOURCE, Lab, check, figure, main, wait_for
-from rawtcp import ACK, PSH, Connection, Link
+from rawtcp import ACK, PSH, RST, Connection, Link
 
 RULES = r'''
 SecRuleEngine On
@@ -214,6 +215,42 @@ def pipeline_good_bad_good():
         check(set(targets) == {"/first"}, f"the server saw {set(targets)}")
 
 
+def forwarded_before_an_earlier_request():
+    """The end of a bad request goes out beyond a gap, then an earlier request of the pipeline fills
+    the gap: nothing more is sent on, and both ends are reset."""
+    bad = PLACES["uri"]
+    whole = form("/first", method="GET") + bad
+    start = len(whole) - len(bad)
+    with Matrix("filled") as matrix:
+        server_side = matrix.lab.raw_socket("server", "sv0")
+        cuts = range(start + 1, len(whole), 5)
+        for cut in cuts:
+            connection = matrix.connect()
+            connection.send(cut, whole[cut:])  # forwarded: nothing beyond a gap is deliverable
+            check(connection.wait(0.05, lambda c: c.received or c.reset) is False,
+                  f"cut at {cut}: answered too early")
+            connection.send(0, whole[:cut])
+            check(connection.wait(8, lambda c: c.reset), f"cut at {cut}: the client is not reset")
+            check(not connection.received, f"cut at {cut}: the client got {connection.received[:60]}")
+            wait_for(lambda: reset_seen(server_side, connection.sport), 3,
+                     f"cut at {cut}: the server is not reset", 0)
+            connection.abort(len(whole))
+        targets = [e for e in matrix.entries() if "target" in e]
+        check(not targets, f"the server served {targets[:1]}")
+        figure("reset on both ends", len(cuts))
+
+
+def reset_seen(raw, client_port):
+    """Takes one frame: is it a RST from this port to the server?"""
+    try:
+        frame = raw.recv(65535)
+    except TimeoutError:
+        return False
+    header = 14 + (frame[14] & 15) * 4
+    return (frame[12:14] == b"\x08\x00" and frame[23] == 6 and frame[header + 13] & RST
+            and struct.unpack("!HH", frame[header:header + 4]) == (client_port, 80))
+
+
 def lost_reply_is_retransmitted():
     with Matrix("lost") as matrix:
         connection = matrix.connect()
@@ -299,5 +336,6 @@ def replay_of_the_capture_gives_the_same_verdicts():
 
 if __name__ == "__main__":
     main(every_cut_in_order, every_cut_in_reverse, every_cut_with_overlap, byte_by_byte,
-         differing_retransmission, pipeline_good_bad_good, lost_reply_is_retransmitted,
+         differing_retransmission, pipeline_good_bad_good, forwarded_before_an_earlier_request,
+         lost_reply_is_retransmitted,
          bad_checksum_and_old_bytes_change_nothing, replay_of_the_capture_gives_the_same_verdicts)

@@ -79,7 +79,7 @@ WRONG_USAGE = ((), ("nonsense",), ("status", "--no-such"), ("mode",), ("mode", "
                ("events", "--type", "gossip"), ("report", "--since", "soon"), ("config",),
                ("rules",), ("rules", "test"), ("rules", "cost"), ("bundle",), ("bundle", "build"),
                ("bundle", "sign"), ("bundle", "verify"), ("bundle", "install"), ("replay",),
-               ("check", "/none.http"), ("replay", "/none.pcap"), ("rollback", "yesterday"),
+               ("replay", "/none.pcap"), ("rollback", "yesterday"),
                ("counters", "--interval", "x"))
 
 
@@ -137,6 +137,7 @@ def wrong_usage_and_no_daemon():
     with lab.Lab("usage", daemon=False, dataplane=False, nginx=False) as it:
         for words in WRONG_USAGE:
             expect(it, words, USAGE)
+        expect(it, ("check", "--rules", it.home / "rules.conf", "/none.http"), USAGE)
         for words in ONLINE:
             answer = expect(it, words, UNREACHABLE, ERROR)
             lab.check(answer["exit"] == UNREACHABLE, f"{words}: {answer}")

@@ -33,13 +33,16 @@ def kill_daemon(it):
     lab.wait_for(lambda: len(it.events("alert")) > before, 5, "records go on")
 
 
-def kill_dataplane(it):
-    """The dataplane dies under load: seconds until it blocks and serves again."""
+def kill_dataplane(it, daemon_too=False):
+    """The dataplane dies under load, and with it the daemon before it is back: seconds until it
+    blocks and serves again."""
     load = it.start("client", "wrk", "-t", "1", "-c", "20", "-d", "3s",
                     f"http://{lab.SERVER4}/1k.bin")
     time.sleep(0.5)
     pid = int((it.folder("run") / "dataplane.pid").read_text())
     os.kill(pid, signal.SIGKILL)
+    if daemon_too:
+        it.kill(it.daemon)
     start = time.monotonic()
     lab.wait_for(lambda: blocking(it), RECOVERY_SECONDS, "the dataplane blocks again", 0.005)
     took = time.monotonic() - start
@@ -55,16 +58,18 @@ def survives_both_orders():
         lab.check(blocking(it), "no blocking at all")
         live = it.ctl_json("status")["generation"]["live"]
         took = []
-        for order in range(2):
+        for _ in range(2):
             kill_daemon(it)
             took.append(kill_dataplane(it))
-            # Without the daemon, from disk alone.
-            it.kill(it.daemon)
-            took.append(kill_dataplane(it))
-            it.start_daemon()
-            lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "running", 5,
-                         "sluiced finds the new dataplane")
-            lab.check(it.ctl_json("status")["generation"]["live"] == live, "another generation")
+            # Both at once, either first: back without the daemon, from disk alone.
+            for daemon_first in (True, False):
+                if daemon_first:
+                    it.kill(it.daemon)
+                took.append(kill_dataplane(it, daemon_too=not daemon_first))
+                it.start_daemon()
+                lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "running", 5,
+                             "sluiced finds the new dataplane")
+                lab.check(it.ctl_json("status")["generation"]["live"] == live, "another generation")
         lab.figure("dataplane back after kill -9",
                    "median {:.2f}, slowest {:.2f}".format(sorted(took)[len(took) // 2], max(took)),
                    "s")

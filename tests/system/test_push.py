@@ -16,8 +16,7 @@ def rules(number):
 
 
 def pushes_under_load():
-    pushes = 30 if lab.short_form() else 100
-    seconds = 12 if lab.short_form() else 30
+    pushes, seconds = 100, 30
     with lab.Lab("push", rules=rules(0), flows_max=65536, pool_mb=128) as it:
         it.push()
         load = it.start("client", "wrk", "-t", "1", "-c", "50", "-d", f"{seconds}s",
