@@ -178,6 +178,7 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
   options.transaction_bytes = config.rules_bytes;
   options.hash_seed = environment.rules_hash_seed;
   options.collections = environment.collections;
+  options.resident = environment.allocate_pool != nullptr;  // as the other pools of a process
   auto rules_state = rules::WorkerState::create(options);
   if (!rules_state.ok()) return rules_state.error();
   state->sizes.push_back({"rules", 1, options.transaction_bytes + options.scratch_bytes});

@@ -138,6 +138,7 @@ class WorkerState {
     bool memo = true;                           ///< false: every value is scanned, for benchmarks
     /// Persistent collections; outlives the state. Null: they stay empty.
     const CollectionTable* collections = nullptr;
+    bool resident = false;  ///< all of it touched now, so that none is later
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);
   WorkerState(const WorkerState&) = delete;

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -21,6 +22,13 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return base::Error{"no memory for the rules of a worker"};
+  if (options.resident) {
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    if (madvise(memory, bytes, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+      munmap(memory, bytes);
+      return base::Error{"no memory for the rules of a worker"};
+    }
+  }
   const std::span<std::uint8_t> mapped{static_cast<std::uint8_t*>(memory), bytes};
   std::unique_ptr<WorkerState> state(new (std::nothrow) WorkerState);
   if (state != nullptr) {
