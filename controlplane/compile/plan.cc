@@ -30,7 +30,7 @@ struct Pattern {
   Needs needs{Need{}};
   std::uint32_t regex = abi::kNone32;
   std::uint32_t database = abi::kNone32;
-  bool is_sqli = false;
+  abi::ScanKind without_scan = abi::ScanKind::kAlways;     ///< where there are no expressions
   std::set<std::pair<std::uint16_t, std::uint32_t>> uses;  ///< node, check
 };
 
@@ -130,7 +130,7 @@ class Planner {
       }
       case OperatorId::kDetectSqli:
         key = "sqli";
-        pattern.is_sqli = true;
+        pattern.without_scan = abi::ScanKind::kSqli;
         return true;
       case OperatorId::kValidateUrlEncoding:
         key = "url";
@@ -146,6 +146,7 @@ class Planner {
         return true;
       case OperatorId::kDetectXss:
         key = "xss";
+        pattern.without_scan = abi::ScanKind::kXss;
         // Its tokens that mean something begin at a tag or are the value of an attribute.
         pattern.needs = literal_needs({"<", "="});
         return true;
@@ -265,10 +266,8 @@ class Planner {
       result.use_count = static_cast<std::uint32_t>(pattern.uses.size());
       result.regex = pattern.regex;
       result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
-      result.kind =
-          static_cast<std::uint8_t>(pattern.is_sqli               ? abi::ScanKind::kSqli
-                                    : pattern.expressions.empty() ? abi::ScanKind::kAlways
-                                                                  : abi::ScanKind::kHyperscan);
+      result.kind = static_cast<std::uint8_t>(
+          pattern.expressions.empty() ? pattern.without_scan : abi::ScanKind::kHyperscan);
       program_.patterns.push_back(result);
     }
   }

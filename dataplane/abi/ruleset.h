@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 3;
+inline constexpr std::uint32_t kRulesetVersion = 4;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -163,8 +163,9 @@ inline constexpr std::uint32_t kScanPatternsMax = 32768;
 
 enum class ScanKind : std::uint8_t {
   kHyperscan = 0,  ///< found by the databases
-  kAlways = 1,     ///< a candidate wherever a row lets it through (@detectXSS, PCRE2 alone)
-  kSqli = 2,       ///< a candidate where rules::may_be_sqli() says so
+  kAlways = 1,     ///< a candidate wherever a row lets it through (PCRE2 alone)
+  kSqli = 2,       ///< @detectSQLi
+  kXss = 3,        ///< @detectXSS
 };
 
 /// A check that looks for a pattern behind a transformation chain.

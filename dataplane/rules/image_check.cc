@@ -269,7 +269,7 @@ class ProgramChecker {
     for (const abi::ScanPattern& pattern : patterns_) {
       range(pattern.first_use, pattern.use_count, uses_.size());
       require(index_or_none(pattern.regex, regexes_.size()));
-      require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kSqli));
+      require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kXss));
       require(pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan) ||
               pattern.database < databases_.size());
     }

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "dataplane/rules/byte_class.h"
+#include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/sqli_words.h"
 #include "dataplane/rules/row_filter.h"
 #include "dataplane/rules/scan_index.h"
@@ -114,6 +115,7 @@ class Scanner {
     return one_form_ || form_of_node_[node] == current_;
   }
   void look_closely(const Form& form);
+  bool may_match(abi::ScanKind kind, const Form& form);
   void match_alone(const abi::ScanPattern& pattern, const Form& form);
   void scan_database(std::uint32_t database, const Form& form);
   void found(const abi::ScanPattern& pattern);
@@ -280,10 +282,7 @@ void Scanner::look_closely(const Form& form) {
   for (std::size_t i = 0; i < wanted_count_; ++i) {
     const abi::ScanPattern& pattern = patterns_[scratch_.wanted_list[i]];
     if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)) {
-      if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kSqli) ||
-          may_be_sqli(form.bytes, form.classes)) {
-        found(pattern);
-      }
+      if (may_match(static_cast<abi::ScanKind>(pattern.kind), form)) found(pattern);
       continue;
     }
     ++wanted_left_;
@@ -313,6 +312,22 @@ void Scanner::look_closely(const Form& form) {
     scratch_.wanted[scratch_.wanted_list[i] / 64] = 0;
   }
   wanted_count_ = 0;
+}
+
+/// What no database looks for. libinjection is asked here and not first by its rule, so that the
+/// memo spares it too; beyond its limits a value stays a candidate and its rule fails by name.
+bool Scanner::may_match(abi::ScanKind kind, const Form& form) {
+  if (kind == abi::ScanKind::kSqli) {
+    if (!may_be_sqli(form.bytes, form.classes)) return false;
+    char fingerprint[kSqliFingerprintBytes];
+    state_.spend(4 + form.bytes.size() / 8);
+    return detect_sqli(form.bytes, state_.sqli_tokens_left, fingerprint) != MatchOutcome::kNoMatch;
+  }
+  if (kind == abi::ScanKind::kXss) {
+    state_.spend(4 + form.bytes.size() / 8);
+    return detect_xss(form.bytes, state_.worker->arena) != MatchOutcome::kNoMatch;
+  }
+  return true;
 }
 
 /// One pattern and few bytes: PCRE2 answers before Hyperscan has begun.
