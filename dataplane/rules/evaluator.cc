@@ -111,8 +111,7 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
   const bool scanned = (rule.flags & abi::kRuleScanned) != 0;
   const CandidateSet wanted(state.candidates, scanned ? rule.check : abi::kNone32,
                             state.worker->candidate_bits);
-  for (const TargetValue& value : collect(state, target)) {
-    if (scanned && (!value.item.exists() || !wanted.contains(value.item))) continue;
+  for (const TargetValue& value : collect(state, target, scanned ? &wanted : nullptr)) {
     if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
     if (!state.spend(1)) return matched;
     if (test_value(state, rule, value, run)) matched = true;

@@ -53,10 +53,17 @@ Source source_of(VariableId variable) {
 /// Writes target values one behind the other into the worker's arena.
 class Collector {
  public:
-  Collector(TransactionState& state, const abi::RuleTarget& target)
-      : state_(state), target_(target), variable_(static_cast<VariableId>(target.variable)) {}
+  Collector(TransactionState& state, const abi::RuleTarget& target, const CandidateSet* candidates)
+      : state_(state),
+        target_(target),
+        candidates_(candidates),
+        variable_(static_cast<VariableId>(target.variable)) {}
 
+  [[nodiscard]] bool is_candidate(Item item) const {
+    return candidates_ == nullptr || (item.exists() && candidates_->contains(item));
+  }
   bool add(const TargetValue& value) {
+    if (!is_candidate(value.item)) return true;
     auto* place = state_.worker->arena.allocate_array<TargetValue>(1);
     if (place == nullptr) {
       state_.fail(abi::Reason::kTransactionMemory);
@@ -70,7 +77,7 @@ class Collector {
   /// A member, if selector and exclusions let it through. Nothing else may be allocated between the
   /// values: regexes take nothing from the arena.
   bool add_member(std::string_view key, Bytes value, Item item) {
-    if (!wanted(key)) return true;
+    if (!is_candidate(item) || !wanted(key)) return true;
     return add({value, key, variable_, true, item});
   }
   [[nodiscard]] bool wanted(std::string_view key) const {
@@ -94,6 +101,7 @@ class Collector {
  private:
   TransactionState& state_;
   const abi::RuleTarget& target_;
+  const CandidateSet* candidates_;
   VariableId variable_;
   TargetValue* first_ = nullptr;
   std::size_t count_ = 0;
@@ -245,8 +253,9 @@ bool selects(TransactionState& state, Selector selector, std::string_view wanted
   return false;
 }
 
-std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target) {
-  Collector collector(state, target);
+std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target,
+                                     const CandidateSet* candidates) {
+  Collector collector(state, target, candidates);
   const VariableId variable = collector.variable();
   switch (abi::variable_info(variable).kind) {
     case abi::VariableKind::kScalar:

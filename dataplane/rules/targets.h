@@ -21,7 +21,9 @@ struct TargetValue {
 
 /// The values of a target as they are now, selector and exclusions of the rule applied, in order of
 /// arrival; in the worker's arena. Fails the transaction when that is full. O(members).
-std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target);
+/// candidates: if given, only those of them.
+std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target,
+                                     const CandidateSet* candidates = nullptr);
 
 /// `&TARGET`: how many there are, exclusions not applied (as ModSecurity v3 does).
 std::uint32_t count_values(TransactionState& state, const abi::RuleTarget& target);
