@@ -4,6 +4,8 @@
 import json
 import os
 
+from e2e import sizing
+
 RULES = {"off": "no rules", "own": "own signatures", "crs": "CRS PL1", "crs_response": "CRS PL1, response rules"}
 
 
@@ -88,6 +90,20 @@ def markdown(results):
                 table(["profile", "rules", "requests/s", "attacks blocked"],
                       [[n["profile"], n["rules"], number(n.get("requests_per_second")) if "error" not in n
                         else n["error"][:80], n.get("attacks", "")] for n in results["nginx"]])]
+    models = list(sizing.of_cells(results["cells"], best))
+    if models:
+        out += ["## Sizing model\n",
+                "µs of one worker's core: request + transfer x KiB + connection / transactions per connection.\n",
+                table(["rules", "request, by profile", "transfer, per KiB", "connection"],
+                      [[RULES.get(rules, rules),
+                        ", ".join(f"{p} {us:.2f}" for p, us in model["request_us"].items()),
+                        f"{model['transfer_us_per_kib']:.3f}", f"{model['connection_us']:.2f}"]
+                       for rules, model, _ in models]),
+                "Cells that it was not fitted to:\n",
+                table(["rules", "profile", "object", "keep-alive", "measured/s", "predicted/s", "error"],
+                      [[RULES.get(rules, rules), *map(str, cell), number(measured), number(predicted),
+                        f"{predicted / measured - 1:+.0%}"]
+                       for rules, _, checks in models for cell, measured, predicted in checks if predicted])]
     if results.get("cycles"):
         out += ["## Cycles by stage (own signatures, tiny GET)\n",
                 table(["stage", "cycles", "share"], [[c["stage"], number(c["cycles"]), f"{c['share']:.1%}"]
