@@ -87,6 +87,8 @@ class Region {
   }
   template <typename T>
   T* allocate_array(std::size_t count) {
+    // T may be a pointer: an array of pointers.
+    // NOLINTNEXTLINE(bugprone-sizeof-expression)
     return static_cast<T*>(allocate(count * sizeof(T), alignof(T)));
   }
   /// Gives everything back.
