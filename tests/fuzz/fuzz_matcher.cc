@@ -198,6 +198,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             (rules[i].lowercase ? ",t:lowercase" : "") + "\"\n";
   }
   const rules::test::LoadedRules loaded = rules::test::load_text(text);
+  const bool is_unsafe =
+      std::any_of(loaded.errors.begin(), loaded.errors.end(), [](const std::string& error) {
+        return error.find("the pattern can take time that doubles") != std::string::npos;
+      });
+  if (is_unsafe) return 0;  // refused by name, as it must be
   if (loaded.ruleset == nullptr) {
     std::fprintf(stderr, "%s%s\n", text.c_str(),
                  loaded.errors.empty() ? "" : loaded.errors[0].c_str());
