@@ -188,10 +188,11 @@ class Testpmd:
             raise Failure("dpdk-testpmd is missing: apt-get install dpdk-dev")
         self.home.mkdir(parents=True, exist_ok=True)
         _, core, main = self.cores
-        words = [program, "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci", "-m", "512", "--lcores",
-                 f"0@{main},1@{core}", "--vdev", self.wire.outside, "--vdev", self.wire.inside, "--",
+        # Its output is a file: unbuffered, or the prompt is never seen.
+        words = ["stdbuf", "-o0", program, "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
+                 "-m", "512", "--lcores", f"0@{main},1@{core}", "--vdev", self.wire.outside, "--vdev", self.wire.inside, "--",
                  "--forward-mode=io", "--auto-start", "--nb-cores=1", "--total-num-mbufs=40000",
-                 "--burst=64"]
+                 "--burst=64", "--disable-link-check"]
         with open(self.home / "testpmd.log", "wb") as log:
             # testpmd stops when its standard input ends.
             self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)

@@ -16,7 +16,7 @@ from .machine import SOURCE, Failure
 
 PORT = 18080
 CONFIG = """
-load_module modules/ngx_http_modsecurity_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_modsecurity_module.so;
 daemon off; worker_processes 1; worker_cpu_affinity {mask}; pid {home}/nginx.pid; error_log {home}/error.log;
 events {{ worker_connections 4096; }}
 http {{
@@ -125,14 +125,15 @@ class Nginx:
     def measure(self, profile, seconds):
         method, path, headers, body = requests_of(SOURCE / "perf/profiles" / PROFILES[profile][0])[0]
         script = self.home / f"{profile}.lua"
-        rows = "".join(f"head[{lua(name)}] = {lua(value)}\n" for name, value in headers.items())
+        rows = "".join(f"head[ {lua(name)} ] = {lua(value)}\n" for name, value in headers.items())
         script.write_text(SCRIPT.format(start=0, headers=rows, body=lua(body), path=lua(path), method=lua(method)))
         done = subprocess.run(["taskset", "-c", str(self.cores[0]), "wrk", "-t", "1", "-c", "16", "-d",
                                f"{seconds}s", "-s", str(script), "--latency", f"http://127.0.0.1:{PORT}"],
                               capture_output=True, text=True)
         rate = re.search(r"Requests/sec:\s*([\d.]+)", done.stdout)
         errors = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
-        if not rate or errors:
+        # wrk goes on with requests of its own when it cannot read the script.
+        if not rate or errors or done.stderr:
             raise Failure(f"wrk with {profile}: {done.stdout[-800:]}{done.stderr[-300:]}")
         return float(rate.group(1))
 
