@@ -25,6 +25,8 @@ def fit(rates):
         return None
     transfer = (large - small) / (KIB["256k"] - KIB["1k"])
     connection = max(0.0, (alone - small) / 0.9) if alone else 0.0
+    if small - transfer - connection / 10 < 0:
+        connection = 0.0  # the rates do not resolve it: a search that ended early
     model = {"transfer_us_per_kib": transfer, "connection_us": connection, "request_us": {}}
     for profile, objects, keepalive in rates:
         if objects == "1k" and keepalive == 10:

@@ -40,6 +40,9 @@ def main():
     assert set(checked) == {("get", "64k", 10), ("get", "16k", 10)}, checked
     near(checked["get", "64k", 10][1], checked["get", "64k", 10][0])
     near(checked["get", "16k", 10][1], 2 * checked["get", "16k", 10][0])
+    cells[2] = cell("get", "1k", 1, 500.0)  # connections that would make requests cost less than nothing
+    (_, model, _), = sizing.of_cells(cells, report.best)
+    assert model["connection_us"] == 0.0 and model["request_us"]["get"] > 0, model
     assert not list(sizing.of_cells(cells[:1], report.best)), "a model without the cells that it needs"
     print("1 test passed")
 
