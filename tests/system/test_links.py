@@ -60,7 +60,9 @@ def a_lost_link_is_mirrored():
             # Under load: frames towards a port that is down must not stop a worker.
             load = it.start(far_ends[other][0], "ping", "-f", "-q",
                             lab.SERVER4 if other == "outside" else lab.CLIENT4)
-            lab.check(carrier(other) and up("outside") and up("inside"), "a link is down at first")
+            # What status shows follows the ports at the watch's next look.
+            lab.wait_for(lambda: carrier(other) and up("outside") and up("inside"), 10,
+                         "both links are up at first")
             end, interface = far_ends[lost]
             it.in_namespace(end, "ip", "link", "set", interface, "down")
             began = time.monotonic()
