@@ -285,6 +285,8 @@ class ProgramChecker {
     for (const auto& list : {groups_, keys_}) {
       for (const abi::ScanRows& each : list) range(each.first_row, each.row_count, rows_.size());
     }
+    // A memo names a set in 16 bits: two sets must not be one to it.
+    require(sets_.size() < abi::kNone16);
     require(set_grams_.size() == sets_.size() * abi::kGramWords);
     for (const std::uint16_t node : set_nodes_) require(node < nodes_.size());
     for (const abi::ScanDatabase& database : databases_) check_database(database);

@@ -124,7 +124,7 @@ class Scanner {
   void remember(std::uint32_t check) {
     if (found_count_ > Memo::kChecksMax) return;
     if (std::find(found_, found_ + found_count_, check) != found_ + found_count_) return;
-    if (found_count_ < Memo::kChecksMax && check <= 0xffff) {
+    if (found_count_ < Memo::kChecksMax) {  // checks are below kNone16: image_check
       found_[found_count_++] = static_cast<std::uint16_t>(check);
     } else {
       found_count_ = Memo::kChecksMax + 1;
