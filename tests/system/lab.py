@@ -11,6 +11,7 @@ is not. Needs root and Debian's iproute2, ethtool, nginx; nothing else.
 """
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -132,7 +133,7 @@ class Lab:
         self.trouble, self.delay = trouble, delay
         self.namespaces = {end: f"slc-{self.id}-{end[0]}"
                            for end in ("client", "middle", "server", "trouble")}
-        self.made_namespaces, self.processes = [], []
+        self.made_namespaces, self.processes, self.indices = [], [], itertools.count(1001)
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"sluice-lab-{self.id}-"))
         self.shm = pathlib.Path(f"/dev/shm/sluice-lab-{self.id}")
         self.hugepages_before = _hugepages_free()
@@ -220,9 +221,12 @@ class Lab:
 
     def _veth(self, one, two):
         """A veth pair between two (namespace, interface). Nothing on it may be larger than the
-        wire's segments, or unsummed; between client and server no kernel speaks for itself."""
-        _run("ip", "link", "add", one[1], "netns", self.namespaces[one[0]], "type", "veth",
-             "peer", "name", two[1], "netns", self.namespaces[two[0]])
+        wire's segments, or unsummed; between client and server no kernel speaks for itself. Up
+        when this returns: a device whose index is its peer's looks like one without a lower
+        device to the kernel's link watch, which then takes a second to let frames through."""
+        _run("ip", "link", "add", one[1], "netns", self.namespaces[one[0]], "index", next(self.indices),
+             "type", "veth", "peer", "name", two[1], "netns", self.namespaces[two[0]],
+             "index", next(self.indices))
         for where, interface in (one, two):
             if where in ("middle", "trouble"):
                 self.in_namespace(where, "sysctl", "-qw",
@@ -230,6 +234,9 @@ class Lab:
             self.in_namespace(where, "ethtool", "-K", interface, "tx", "off", "rx", "off",
                               "tso", "off", "gso", "off", "gro", "off")
             self.in_namespace(where, "ip", "link", "set", interface, "up")
+        for where, interface in (one, two):
+            wait_for(lambda: "state UP" in self.in_namespace(
+                where, "ip", "link", "show", interface).stdout, 10, f"{interface} is up")
 
     def command(self, end, *words):
         """The words of a command inside a namespace."""
