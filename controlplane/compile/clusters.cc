@@ -83,6 +83,7 @@ class ClusterMaker {
       for (Wanted* each : cluster) {
         for (Expression expression : each->expressions) {
           expression.id = each->pattern;
+          expression.flags |= HS_FLAG_SINGLEMATCH;
           expressions.push_back(std::move(expression));
           owners.push_back(each);
         }

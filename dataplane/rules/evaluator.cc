@@ -19,6 +19,8 @@ namespace sluice::rules {
 namespace {
 
 inline constexpr std::size_t kChainLinksMax = 64;  // the compiler refuses longer chains
+/// Bodies that are scanned in less time than it takes to find out which rules ask for them.
+inline constexpr std::size_t kSmallBodyBytes = 1024;
 
 /// One chain while it is evaluated.
 struct ChainRun {
@@ -277,6 +279,30 @@ bool wants_body(TransactionState& state, const abi::Rule& rule) {
   });
 }
 
+/// Notes the checks of the rules from `position` of this phase on that still have REQUEST_BODY as a
+/// target: a ctl may have left a few of a hundred. False: it is not worth telling.
+bool ask_for_body(TransactionState& state, std::uint32_t position) {
+  if (state.removal_count == 0 ||
+      state.values.at(state.unscanned_body).view().size() < kSmallBodyBytes) {
+    return false;
+  }
+  auto& asked = state.worker->scan.asked_checks;
+  std::fill(std::begin(asked), std::end(asked), 0);
+  const ScanIndex& scans = state.ruleset->scan_index();
+  const auto rules = state.ruleset->rules();
+  for (std::size_t phase = state.phase - 1U; phase < abi::kPhaseCount; ++phase, position = 0) {
+    const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase]);
+    for (; position < list.size(); ++position) {
+      const std::uint32_t check = scans.phase_checks[phase][position];
+      if (scans.phase_bodies[phase][position] == 0 || check == abi::kNone32) continue;
+      const abi::Rule& rule = rules[list[position]];
+      if (is_removed(state, rule) || !wants_body(state, rule)) continue;
+      asked[check / 64] |= std::uint64_t{1} << check % 64;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void run_phase(TransactionState& state, std::uint8_t phase) {
@@ -290,7 +316,7 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   for (std::uint32_t position = 0; position < list.size();) {
     if (state.unscanned_body != kNoValue && scans.phase_bodies[phase - 1][position] != 0 &&
         wants_body(state, rules[list[position]])) {
-      scan_body(state);
+      scan_body(state, ask_for_body(state, position));
     }
     if (checks[position] != abi::kNone32 && !state.candidates.any(checks[position])) {
       state.matched_count = 0;

@@ -60,6 +60,21 @@ class Scanner {
         set_nodes_(state.ruleset->array<std::uint16_t>(state.header().set_nodes)),
         sets_(state.ruleset->array<abi::ScanSet>(state.header().sets)) {}
 
+  /// From now on for the checks in asked_checks alone. What the memo keeps is for all.
+  void ask_less() {
+    asks_less_ = true;
+    std::fill(std::begin(scratch_.asked_patterns), std::end(scratch_.asked_patterns), 0);
+    std::memset(asked_nodes_, 0, nodes_.size());
+    for (std::size_t i = 0; i < patterns_.size(); ++i) {
+      for (const abi::PatternUse& use :
+           uses_.subspan(patterns_[i].first_use, patterns_[i].use_count)) {
+        if ((scratch_.asked_checks[use.check / 64] >> use.check % 64 & 1) == 0) continue;
+        scratch_.asked_patterns[i / 64] |= std::uint64_t{1} << i % 64;
+        for (std::uint16_t at = use.node; at != 0; at = nodes_[at].parent) asked_nodes_[at] = true;
+      }
+    }
+  }
+
   /// A value that was scanned before, from the memo; else scan_set().
   void scan(Item item, std::uint32_t code, std::string_view key, Bytes value) {
     const std::uint32_t set = index_.set_for(*state_.ruleset, code, key);
@@ -79,7 +94,7 @@ class Scanner {
     ++worker.counts.memo_misses;
     found_count_ = 0;
     scan_set(set, value);
-    if (found_count_ <= Memo::kChecksMax && !state_.failed()) {
+    if (found_count_ <= Memo::kChecksMax && !state_.failed() && !asks_less_) {
       Memo::put(place, serial, set, {found_, found_count_});
     }
   }
@@ -135,6 +150,9 @@ class Scanner {
     return std::all_of(std::begin(row.grams), std::end(row.grams),
                        [&](Gram pair) { return scratch_.grams.has(pair); });
   }
+  [[nodiscard]] bool is_asked_for(std::uint32_t pattern) const {
+    return !asks_less_ || (scratch_.asked_patterns[pattern / 64] >> pattern % 64 & 1) != 0;
+  }
   [[nodiscard]] bool is_wanted(std::uint32_t pattern) const {
     return (scratch_.wanted[pattern / 64] >> pattern % 64 & 1) != 0;
   }
@@ -154,7 +172,9 @@ class Scanner {
   Item item_;
   const abi::ScanSet* set_ = nullptr;
   std::uint32_t set_index_ = 0;
-  bool one_form_ = true;  ///< every node gives the value itself
+  bool one_form_ = true;    ///< every node gives the value itself
+  bool asks_less_ = false;  ///< ask_less()
+  bool asked_nodes_[abi::kTransformNodesMax];
   std::uint8_t current_ = 0;
   std::size_t wanted_count_ = 0, wanted_left_ = 0;
   std::size_t form_count_ = 0, step_count_ = 0;
@@ -173,6 +193,7 @@ bool Scanner::make_forms(bool plain) {
   forms_[0].nodes = first >= 63 ? kAllNodes : abi::node_bit(first) - 1;
   for (std::uint32_t position = first; position < set_->node_count; ++position) {
     const std::uint16_t node = set_nodes_[set_->first_node + position];
+    if (asks_less_ && node != 0 && !asked_nodes_[node]) continue;
     if (node != 0 && !step(node)) return false;
     forms_[form_of_node_[node]].nodes |= abi::node_bit(position);
   }
@@ -265,6 +286,7 @@ void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
 /// A row whose byte classes the form has.
 void Scanner::sieve_row(const Form& form, const abi::ScanRow& row) {
   if ((row.nodes & form.nodes) == 0 || is_wanted(row.pattern)) return;
+  if (!is_asked_for(row.pattern)) return;
   if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) return;
   // A group by class asks for no pairs, and scratch_.grams is not this form's there.
   if (row.grams[0] != kAnyGram && !has_grams(row)) return;
@@ -278,14 +300,12 @@ void Scanner::look_closely(const Form& form) {
     std::uint16_t pattern;  ///< the last one wanted of it
   } scans[kScansMax];
   std::size_t scan_count = 0;
-  wanted_left_ = 0;
   for (std::size_t i = 0; i < wanted_count_; ++i) {
     const abi::ScanPattern& pattern = patterns_[scratch_.wanted_list[i]];
     if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)) {
       if (may_match(static_cast<abi::ScanKind>(pattern.kind), form)) found(pattern);
       continue;
     }
-    ++wanted_left_;
     const auto end = scans + scan_count;
     const auto scan = std::find_if(
         scans, end, [&](const auto& each) { return each.database == pattern.database; });
@@ -298,8 +318,9 @@ void Scanner::look_closely(const Form& form) {
     scan->pattern = scratch_.wanted_list[i];
   }
   if (!form.bytes.empty()) {
-    for (std::size_t i = 0; i < scan_count && wanted_left_ > 0; ++i) {
+    for (std::size_t i = 0; i < scan_count; ++i) {
       const abi::ScanPattern& pattern = patterns_[scans[i].pattern];
+      wanted_left_ = scans[i].wanted;
       if (scans[i].wanted == 1 && form.bytes.size() <= kAloneBytesMax &&
           pattern.regex != abi::kNone32) {
         match_alone(pattern, form);
@@ -338,7 +359,6 @@ void Scanner::match_alone(const abi::ScanPattern& pattern, const Form& form) {
       state_.worker->regex.match(state_.ruleset->regex(pattern.regex), form.bytes);
   // Beyond its limits it stays a candidate, and its rule fails the request by name.
   if (outcome != MatchOutcome::kNoMatch) found(pattern);
-  --wanted_left_;
 }
 
 void Scanner::scan_database(std::uint32_t database, const Form& form) {
@@ -352,10 +372,12 @@ void Scanner::scan_database(std::uint32_t database, const Form& form) {
 }
 
 /// A database looks for patterns of other zones too, and for some that the sieves excluded: those
-/// are not wanted. Once all that is wanted is found, the scan stops.
+/// are not wanted. Once all that is wanted of it is found, the scan stops: a pattern that is only
+/// approximate may match at every byte.
 int Scanner::on_match(unsigned id, unsigned long long, unsigned long long, unsigned,
                       void* context) {
   auto* self = static_cast<Scanner*>(context);
+  ++self->state_.worker->counts.scan_reports;
   if (id >= self->patterns_.size() || !self->is_wanted(id)) return 0;
   self->scratch_.wanted[id / 64] &= ~(std::uint64_t{1} << id % 64);
   self->found(self->patterns_[id]);
@@ -389,13 +411,14 @@ void scan_values(TransactionState& state, std::uint32_t first) {
   }
 }
 
-void scan_body(TransactionState& state) {
+void scan_body(TransactionState& state, bool only_asked) {
   const std::uint16_t index = state.unscanned_body;
   if (index == kNoValue) return;
   state.unscanned_body = kNoValue;
-  Scanner(state).scan(Item::of_value(index),
-                      static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},
-                      state.values.at(index).view());
+  Scanner scanner(state);
+  if (only_asked) scanner.ask_less();
+  scanner.scan(Item::of_value(index), static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},
+               state.values.at(index).view());
 }
 
 }  // namespace sluice::rules

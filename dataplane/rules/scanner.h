@@ -13,7 +13,8 @@ namespace sluice::rules {
 /// REQUEST_BODY is put off: scan_body().
 void scan_values(TransactionState& state, std::uint32_t first);
 
-/// Scans REQUEST_BODY if that was put off.
-void scan_body(TransactionState& state);
+/// Scans REQUEST_BODY if that was put off. only_asked: for the checks that have a bit in the
+/// worker's scan.asked_checks, and nothing else.
+void scan_body(TransactionState& state, bool only_asked);
 
 }  // namespace sluice::rules

@@ -20,6 +20,8 @@ namespace sluice::rules {
 
 /// Memory of the scanner. `wanted` is zero between scans.
 struct ScanScratch {
+  std::uint64_t asked_checks[std::size_t{abi::kNone16} / 64 + 1] = {};  ///< of scan_body()
+  std::uint64_t asked_patterns[abi::kScanPatternsMax / 64] = {};
   std::uint64_t wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
   std::uint16_t wanted_list[abi::kScanPatternsMax] = {};  ///< the same as numbers
   GramSet grams;

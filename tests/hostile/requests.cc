@@ -165,8 +165,8 @@ void add_bodies(std::vector<Request>& all, const std::string& salt) {
                      "\r\n" +
                          repeat("<?php eval(", kHugeBytes) + "\r\n--xyz--\r\n"));
   const std::string gzipped = "Content-Encoding: gzip\r\n";
-  all.push_back(post("gzip bomb, 100 MB", "application/x-www-form-urlencoded",
-                     gzip("q=" + std::string(100'000'000, 'a')), gzipped));
+  static const std::string bomb = gzip("q=" + std::string(100'000'000, 'a'));  // takes its time
+  all.push_back(post("gzip bomb, 100 MB", "application/x-www-form-urlencoded", bomb, gzipped));
   all.push_back(post("gzip below the ratio", "application/x-www-form-urlencoded",
                      gzip("q=" + repeat("' or 1=1 -- union select <script>", 200'000)), gzipped));
   all.push_back(

@@ -200,6 +200,37 @@ TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
   EXPECT_EQ(second.run(get("/?a=word1000yz")).ids, Ids{1000});
 }
 
+/// A pattern that is found at every byte is reported once a scan, whatever else is looked for.
+TEST(Evaluator, ScansReportEachPatternOnce) {
+  const LoadedRules loaded = load_text(
+      "SecRule ARGS \"@rx <[^>]*x\" \"id:1,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@rx <[^q]*never[0-9]\" \"id:2,phase:2,pass,log\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  const std::string body = "a=%3C" + std::string(20'000, 'x') + "qnever7";
+  EXPECT_EQ(judge.run(post("application/x-www-form-urlencoded", body)).ids, Ids{1});
+  EXPECT_GT(judge.counts().scan_reports, 0U);
+  EXPECT_LE(judge.counts().scan_reports, 2 * judge.counts().scans);
+}
+
+/// A ctl has left one rule of two that looks at the body: only its pattern is looked for, and what
+/// is remembered of that body does not stand for all patterns.
+TEST(Evaluator, BodiesAreScannedForTheRulesThatStillAsk) {
+  const LoadedRules loaded = load_text(
+      "SecRule REQUEST_HEADERS:X-Raw \"@streq no\" \"id:1,phase:1,pass,nolog,"
+      "ctl:ruleRemoveTargetByTag=content;REQUEST_BODY\"\n"
+      "SecRule ARGS:q|REQUEST_BODY \"@rx <attack\\d\" \"id:2,phase:2,pass,log,tag:content\"\n"
+      "SecRule REQUEST_BODY \"@rx &other\\d\" \"id:3,phase:2,pass,log,t:none,t:lowercase\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  const std::string form = "application/x-www-form-urlencoded";
+  const std::string body = "a=" + std::string(2000, 'x') + "<attack1";
+  Judge judge(*loaded.ruleset);
+  EXPECT_EQ(judge.run(post(form, body, "X-Raw: no\r\n")).ids, Ids{});
+  EXPECT_LT(judge.counts().scan_bytes, 1000U);
+  EXPECT_EQ(judge.run(post(form, body)).ids, Ids{2});
+  EXPECT_EQ(judge.run(post(form, body + "&OTHER1=", "X-Raw: no\r\n")).ids, Ids{3});
+}
+
 /// Patterns that are not scanned for, over values that cost each match nearly its limit.
 TEST(Evaluator, BacktrackingIsTakenFromTheBudgetOfTheRequest) {
   const LoadedRules loaded =
