@@ -29,6 +29,42 @@ void exclude(std::vector<Target>& targets, const Target& excluded) {
   }
 }
 
+/// Collections whose members are all members of `variable`, and lists of their names.
+std::vector<abi::VariableId> parts_of(abi::VariableId variable) {
+  using enum abi::VariableId;
+  switch (variable) {
+    case kArgs:
+      return {kArgsNames, kArgsGet, kArgsGetNames, kArgsPost, kArgsPostNames};
+    case kArgsGet:
+      return {kArgsGetNames};
+    case kArgsPost:
+      return {kArgsPostNames};
+    case kFiles:
+      return {kFilesNames};
+    case kRequestCookies:
+      return {kRequestCookiesNames};
+    case kRequestHeaders:
+      return {kRequestHeadersNames};
+    case kResponseHeaders:
+      return {kResponseHeadersNames};
+    default:
+      return {};
+  }
+}
+
+/// The regex of an update looks at the names of members alone, so that it meets the names of what
+/// it takes out as well. (In the reference it meets every collection of the rule.)
+std::vector<TargetNode> with_parts(std::vector<TargetNode> targets) {
+  for (std::size_t i = 0, count = targets.size(); i < count; ++i) {
+    if (!targets[i].exclude || targets[i].target.selector.kind != Selector::Kind::kRegex) continue;
+    for (const abi::VariableId part : parts_of(targets[i].target.variable)) {
+      targets.push_back(targets[i]);
+      targets.back().target.variable = part;
+    }
+  }
+  return targets;
+}
+
 bool is_text(const MacroText& text, std::string_view wanted) {
   return text.is_constant() && text.constant() == wanted;
 }
@@ -119,12 +155,13 @@ std::vector<Target> resolve_targets(const std::vector<TargetNode>& nodes) {
 
 void apply_updates(Program& program, Reporter& reporter) {
   for (const UpdateTargetNode& update : program.target_updates) {
+    const std::vector<TargetNode> targets = with_parts(update.targets);
     bool found = false;
     for (Chain& chain : program.chains) {
       for (std::size_t i = 0; i < chain.nodes.size(); ++i) {
         RuleNode& rule = chain.nodes[i];
         if (!is_meant(update, rule, i == 0) || rule.unconditional) continue;
-        rule.targets.insert(rule.targets.end(), update.targets.begin(), update.targets.end());
+        rule.targets.insert(rule.targets.end(), targets.begin(), targets.end());
         found = true;
       }
     }

@@ -81,13 +81,22 @@ class Lexer {
     RawDirective directive;
     directive.begin = at_;
     directive.name = take_word();
+    const std::size_t values = is_rule(directive.name) ? 2 : 1;
     for (skip_blanks(); !at_line_end(); skip_blanks()) {
       const char c = text_[at_];
+      if (c == '#' && directive.arguments.size() >= values) break;
       directive.arguments.push_back(c == '"' || c == '\'' ? take_quoted(c) : take_word());
     }
     directive.end = at_;
+    // A comment behind the values, which ends with its line.
+    at_ = std::min(text_.find('\n', at_), text_.size());
     while (directive.end > directive.begin && is_blank(text_[directive.end - 1])) --directive.end;
     return directive;
+  }
+
+  /// The operator of a rule may begin with a # of its own; what is behind it does not.
+  [[nodiscard]] bool is_rule(const Token& name) const {
+    return abi::same_name(text_.substr(name.begin, name.end - name.begin), "SecRule");
   }
 
   Token take_word() {

@@ -42,6 +42,10 @@ std::optional<MacroPiece> parse_macro(const PlacedText& inside, Reporter& report
                                        " is a single value and has no members");
     return std::nullopt;
   }
+  if (piece.key.size() > 1 && piece.key.front() == '/' && piece.key.back() == '/') {
+    reporter.warning(inside.at(dot + 1),
+                     "a macro names its member: there is no /regex/ in it, so this is empty");
+  }
   return piece;
 }
 

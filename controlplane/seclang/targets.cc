@@ -8,6 +8,8 @@ namespace {
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 constexpr bool is_separator(char c) { return c == '|' || c == ','; }
+/// The reference takes TX.a for TX:a; no variable has a dot in its name.
+constexpr bool opens_selector(char c) { return c == ':' || c == '.'; }
 
 std::vector<std::string_view> variable_names() {
   std::vector<std::string_view> names;
@@ -67,7 +69,7 @@ class TargetParser {
       return fail(at_, "a count (&) cannot be excluded (!): counts ignore exclusions");
     }
     const std::size_t start = at_;
-    while (at_ < text_.size() && !is_separator(text_[at_]) && text_[at_] != ':' &&
+    while (at_ < text_.size() && !is_separator(text_[at_]) && !opens_selector(text_[at_]) &&
            !is_blank(text_[at_])) {
       ++at_;
     }
@@ -84,7 +86,7 @@ class TargetParser {
       return fail(start, "the variable " + std::string(info.name) +
                              " is not supported: " + std::string(abi::variable_note(*variable)));
     }
-    if (at_ < text_.size() && text_[at_] == ':' && !take_selector(node.target)) {
+    if (at_ < text_.size() && opens_selector(text_[at_]) && !take_selector(node.target)) {
       return std::nullopt;
     }
     skip_blanks();

@@ -144,11 +144,10 @@ std::string_view read_quoted(std::string_view& rest, ArenaBuffer& unquoted, Disp
   return unquoted.text().substr(start);
 }
 
-std::string_view read_token(std::string_view& rest, Disposition& into) {
+std::string_view read_token(std::string_view& rest) {
   const std::size_t end = std::min(rest.find_first_of("; \t"), rest.size());
   const std::string_view token = rest.substr(0, end);
   rest.remove_prefix(end);
-  if (token.find('\'') != std::string_view::npos) into.invalid_quoting = into.ambiguous = true;
   return token;
 }
 
@@ -190,18 +189,26 @@ Disposition read_disposition(std::string_view value, ArenaBuffer& unquoted) {
     rest.remove_prefix(1);
     trim_front(rest);
     if (rest.empty()) break;
-    const std::size_t equals = rest.find_first_of("=; \t");
-    if (equals == std::string_view::npos || rest[equals] != '=') {
+    const std::string_view name = rest.substr(0, rest.find_first_of("=; \t"));
+    rest.remove_prefix(name.size());
+    trim_front(rest);
+    if (!rest.starts_with('=')) {
       read.error = true;
       break;
     }
-    const std::string_view name = rest.substr(0, equals);
-    extended |= equal_ignoring_case(name, "filename*");
-    rest.remove_prefix(equals + 1);
+    // Blanks around the sign: no grammar has them, but there are servers that take the parameter.
+    read.ambiguous |= rest.data() != name.data() + name.size();
+    const bool is_extended = equal_ignoring_case(name, "filename*");
+    extended |= is_extended;
+    rest.remove_prefix(1);
     trim_front(rest);
     const bool quoted = rest.starts_with('"') || rest.starts_with('\'');
     const std::string_view parameter =
-        quoted ? read_quoted(rest, unquoted, read) : read_token(rest, read);
+        quoted ? read_quoted(rest, unquoted, read) : read_token(rest);
+    // RFC 8187 section 3.2.1: in charset'language'value the quotes are no quotes.
+    if (!quoted && !is_extended && parameter.find('\'') != std::string_view::npos) {
+      read.invalid_quoting = read.ambiguous = true;
+    }
     if (quoted && !rest.empty() && rest.find_first_of(" \t;") != 0) read.invalid_quoting = true;
     take_parameter(name, parameter, read);
   }

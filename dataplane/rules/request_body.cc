@@ -284,19 +284,6 @@ bool shows_raw_body(const TransactionState& state) {
   return true;
 }
 
-void set_combined_size(TransactionState& state) {
-  std::int64_t size = 0;
-  std::uint32_t count = 0;
-  for (const VariableId list : {VariableId::kArgsGet, VariableId::kArgsPost, VariableId::kArgs}) {
-    for (std::uint16_t i = state.values.first(list); i != kNoValue; i = state.values.at(i).next) {
-      size += state.values.at(i).bytes + state.values.at(i).name_bytes;
-      ++count;
-    }
-  }
-  if (count == 0) return;
-  set_scalar(state, VariableId::kArgsCombinedSize, state.keep(number_text(state, size)));
-}
-
 void set_full_request(TransactionState& state) {
   if (!is_used(state, VariableId::kFullRequest) &&
       !is_used(state, VariableId::kFullRequestLength)) {
@@ -352,7 +339,7 @@ void add_request_body(TransactionState& state) {
     set_scalar(state, VariableId::kRequestBodyLength,
                state.keep(number_text(state, static_cast<std::int64_t>(state.request_body.total))));
   }
-  if (is_used(state, VariableId::kArgsCombinedSize)) set_combined_size(state);
+  set_combined_size(state);
   set_full_request(state);
   state.worker->arena.shrink_to(arena_used);
 }

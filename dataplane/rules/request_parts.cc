@@ -164,6 +164,20 @@ void add_member(TransactionState& state, VariableId variable, std::string_view k
   }
 }
 
+void set_combined_size(TransactionState& state) {
+  if (!is_used(state, VariableId::kArgsCombinedSize)) return;
+  std::int64_t size = 0;
+  std::uint32_t count = 0;
+  for (const VariableId list : {VariableId::kArgsGet, VariableId::kArgsPost, VariableId::kArgs}) {
+    for (std::uint16_t i = state.values.first(list); i != kNoValue; i = state.values.at(i).next) {
+      size += state.values.at(i).bytes + state.values.at(i).name_bytes;
+      ++count;
+    }
+  }
+  if (count == 0) return;
+  set_scalar(state, VariableId::kArgsCombinedSize, state.keep(number_text(state, size)));
+}
+
 void add_request_head(TransactionState& state, const http::RequestHead& head) {
   set_scalar(state, VariableId::kRequestMethod, head.method);
   set_scalar(state, VariableId::kRequestProtocol, head.protocol);
@@ -172,6 +186,7 @@ void add_request_head(TransactionState& state, const http::RequestHead& head) {
   }
   add_target(state, head);
   add_fields(state, head);
+  set_combined_size(state);
 }
 
 void add_response_head(TransactionState& state, const http::ResponseHead& head) {

@@ -16,6 +16,8 @@ void add_response_head(TransactionState& state, const http::ResponseHead& head);
 void add_request_body(TransactionState& state);
 /// The same for a part of a body, read by its processor as if it were whole.
 void add_body_values(TransactionState& state);
+/// ARGS_COMBINED_SIZE, where a rule reads it: of the arguments that there are. O(arguments).
+void set_combined_size(TransactionState& state);
 /// REQBODY_ERROR and its kin.
 void set_body_error(TransactionState& state, bool error, std::string_view message);
 /// The Content-Type that decides: of several the last.

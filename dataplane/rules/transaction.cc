@@ -210,8 +210,11 @@ void Transaction::release() {
 ResponseBodyNeed Transaction::wants_response_body() const {
   if (state_ == nullptr || state_->response == nullptr) return ResponseBodyNeed::kNone;
   const TransactionState& state = *state_;
-  if (!state.response_body_access || state.engine == abi::EngineMode::kOff ||
-      !is_used(state, VariableId::kResponseBody)) {
+  // All that add_response_body() sets.
+  const bool used = is_used(state, VariableId::kResponseBody) ||
+                    is_used(state, VariableId::kResponseContentLength) ||
+                    is_used(state, VariableId::kOutboundDataError);
+  if (!state.response_body_access || state.engine == abi::EngineMode::kOff || !used) {
     return ResponseBodyNeed::kNone;
   }
   const http::Field* type = state.response->find(http::FieldId::kContentType);

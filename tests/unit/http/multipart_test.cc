@@ -127,6 +127,22 @@ TEST(Multipart, HB8NamesHeadsThatServersReadDifferently) {
             headers);
 }
 
+TEST(Multipart, QuotesOfAnExtendedValueAreNoQuoting) {
+  EXPECT_FALSE(
+      decode(body_of("form-data; name=\"a\"; filename=\"x\"; filename*=UTF-8'en'%e2%82%ac"))
+          .flags.invalid_quoting);
+  EXPECT_TRUE(decode(body_of("form-data; name=\"a\"; filename=x'y")).flags.invalid_quoting);
+}
+
+TEST(Multipart, HB8ReadsParametersWithBlanksAroundTheirSign) {
+  const MultipartBody body = decode(body_of("form-data; name = \"a\"; filename\t=x"));
+  EXPECT_FALSE(body.flags.error);
+  ASSERT_EQ(body.parts.size(), 1u);
+  EXPECT_EQ(body.parts[0].name, "a");
+  EXPECT_EQ(body.parts[0].filename, "x");
+  EXPECT_EQ(body.failures, strict_bit(Strict::kMultipartHeaders));
+}
+
 TEST(Multipart, HB8UnescapesQuotesAndBackslashesAlone) {
   const MultipartBody body =
       decode(body_of("form-data; name=\"a\\\"\\\\\\n\"; filename=\"C:\\x\""));

@@ -157,6 +157,19 @@ TEST(Evaluator, BodiesBecomeArguments) {
             (Ids{4}));
 }
 
+TEST(Evaluator, TheSizeOfArgumentsIsThatOfThoseThatThereAre) {
+  const std::string rules =
+      "SecRule ARGS_COMBINED_SIZE \"@eq 3\" \"id:1,phase:1,pass,log\"\n"
+      "SecRule ARGS_COMBINED_SIZE \"@eq 7\" \"id:2,phase:2,pass,log\"\n"
+      "SecRule ARGS_COMBINED_SIZE \"@eq 0\" \"id:3,phase:1,pass,log\"\n";
+  const std::string type = "Content-Type: application/x-www-form-urlencoded\r\n";
+  EXPECT_EQ(
+      judge(rules, "POST /?a=12 HTTP/1.1\r\nHost: h\r\n" + type + "Content-Length: 5\r\n\r\nb=123")
+          .ids,
+      (Ids{1, 2}));
+  EXPECT_EQ(judge(rules, get("/")).ids, Ids{3});
+}
+
 TEST(Evaluator, DetectionOnlyMonitors) {
   const std::string rules =
       "SecRuleEngine DetectionOnly\nSecRule ARGS \"@rx x\" \"id:1,phase:2,deny,log\"\n";
@@ -175,6 +188,21 @@ TEST(Evaluator, ResponsePhasesSeeTheResponse) {
                               "9\r\n\r\nORA-00942");
   EXPECT_EQ(judged.ids, (Ids{1, 2}));
   EXPECT_EQ(judged.verdict.phase, 4);
+}
+
+TEST(Evaluator, TheLengthOfAResponseIsKnownWhereNoRuleReadsItsBody) {
+  const std::string response =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\nORA-00942";
+  const std::string length =
+      "SecRule RESPONSE_CONTENT_LENGTH \"@eq 9\" \"id:1,phase:4,pass,log\"\n";
+  EXPECT_EQ(judge("SecResponseBodyAccess On\n" + length, get("/"), response).ids, Ids{1});
+  EXPECT_EQ(judge(length, get("/"), response).ids, Ids{});
+  EXPECT_EQ(judge("SecResponseBodyAccess On\nSecResponseBodyLimit 5\n"
+                  "SecResponseBodyLimitAction ProcessPartial\n"
+                  "SecRule OUTBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:4,pass,log\"\n",
+                  get("/"), response)
+                .ids,
+            Ids{2});
 }
 
 TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {

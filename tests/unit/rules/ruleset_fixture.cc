@@ -141,7 +141,10 @@ Judged Judge::run(std::string_view request, std::string_view response) {
     feed(
         responses, response,
         [&](const http::ResponseHead& head) { (void)transaction.response_head(head); },
-        [&](base::Bytes body) { (void)transaction.response_body(body); });
+        [&](base::Bytes body) {
+          if (transaction.wants_response_body() == ResponseBodyNeed::kNone) return;
+          (void)transaction.response_body(body);
+        });
     (void)transaction.response_end();
   }
   transaction.finish();

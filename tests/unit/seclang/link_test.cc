@@ -200,6 +200,19 @@ TEST(TargetUpdates, AddAndExcludeTargets) {
             "(!NAME) and add the new one\n");
 }
 
+TEST(TargetUpdates, ARegexReachesTheNamesOfWhatItTakesOut) {
+  const Linked linked(
+      "SecRule ARGS_NAMES|ARGS_GET|REQUEST_COOKIES|REQUEST_COOKIES_NAMES \"@rx a\" \"id:1\"\n"
+      "SecRule ARGS_NAMES|ARGS \"@rx a\" \"id:2\"\n"
+      "SecRuleUpdateTargetById 1 \"!ARGS:/^s/|!REQUEST_COOKIES:/^c/\"\n"
+      "SecRuleUpdateTargetById 2 \"!ARGS:s|!ARGS_GET:/^g/\"\n");
+  ASSERT_EQ(linked.errors, "");
+  EXPECT_EQ(written(linked.rule(1).head().targets),
+            "ARGS_NAMES -:/^s/|ARGS_GET -:/^s/|REQUEST_COOKIES -:/^c/|REQUEST_COOKIES_NAMES "
+            "-:/^c/");
+  EXPECT_EQ(written(linked.rule(2).head().targets), "ARGS_NAMES|ARGS -:s");
+}
+
 TEST(TargetUpdates, ARuleWithoutTargetsNeverMatches) {
   const Linked linked("SecRule ARGS \"@rx a\" \"id:1\"\nSecRuleUpdateTargetById 1 !ARGS\n");
   EXPECT_TRUE(linked.rule(1).head().targets.empty());

@@ -47,6 +47,16 @@ TEST(Lexer, CommentsStandWhereADirectiveMay) {
             "1:13: SecMarker takes 1 value, got more: quote a text that holds blanks\n");
 }
 
+TEST(Lexer, CommentsMayStandBehindTheValues) {
+  const Linked linked(
+      "SecRuleEngine On # no \"text\n"
+      "SecRule ARGS #1 \"id:1,phase:2\" # goes on: no \\\n"
+      "SecAction \"id:2,nolog\"\t# the end");
+  EXPECT_EQ(linked.errors, "");
+  EXPECT_EQ(linked.rule(1).head().op.argument, "#1");
+  EXPECT_EQ(linked.rule(2).id, 2U);
+}
+
 TEST(Lexer, AnOpenQuoteEndsAtItsLine) {
   const Linked linked("SecRule ARGS \"@rx x \"id:1\nSecAction \"id:2\nSecAction \"id:3\"\n");
   EXPECT_EQ(linked.errors,
@@ -109,6 +119,8 @@ TEST(Targets, AreListsWithSelectorsCountsAndExclusions) {
   EXPECT_EQ(targets_of("\"ARGS:/^(?:a|b)$/|TX:'/x|y/'|TX:'a b'\""),
             "ARGS:/^(?:a|b)$/|TX:/x|y/|TX:a b");
   EXPECT_EQ(targets_of("XML:/*|XML://@*"), "XML:/*|XML://@*");
+  EXPECT_EQ(targets_of("TX.a.b|&ARGS.n|REQUEST_HEADERS./^x/|!ARGS.o"),
+            "TX:a.b|&ARGS:n|REQUEST_HEADERS:/^x/");
   EXPECT_EQ(targets_of("&TX:'/LEAKAGE\\\\\\/ERRORS/'"), "&TX:/LEAKAGE\\\\\\/ERRORS/");
 }
 
@@ -158,6 +170,8 @@ TEST(Operators, MacrosAreParsedWhereTheyAreExpanded) {
             "1:22: the macro %{nope} names no variable\n"
             "1:28: the macro that opens here has no end (expected })\n");
   EXPECT_EQ(written(operator_of("@rx 100%").expanded), "100%");
+  EXPECT_EQ(Linked("SecRule ARGS \"@streq %{ARGS:/a/}\" \"id:1\"").warnings,
+            "1:29: a macro names its member: there is no /regex/ in it, so this is empty\n");
 }
 
 TEST(Actions, MetadataIsRead) {
