@@ -263,10 +263,13 @@ std::int32_t score_of(const TransactionState& state, std::span<const std::string
 
 std::int32_t Transaction::score_inbound() const {
   if (state_ == nullptr) return 0;
-  constexpr std::string_view kTotals[] = {"sluice_score", "anomaly_score", "inbound_anomaly_score",
-                                          "blocking_inbound_anomaly_score"};
-  return std::max(score_of(*state_, kTotals, "anomaly_score_pl"),
-                  score_of(*state_, kTotals, "inbound_anomaly_score_pl"));
+  constexpr std::string_view kTotals[] = {"sluice_score", "inbound_anomaly_score",
+                                          "blocking_inbound_anomaly_score", "anomaly_score"};
+  // Version 4 of the CRS has a total of its own, and the outbound score in anomaly_score as well.
+  const bool split = state_->tx.find(kTotals[2]) != TxStore::kNotFound;
+  const auto totals = std::span(kTotals).first(split ? 3 : 4);
+  return std::max(score_of(*state_, totals, "anomaly_score_pl"),
+                  score_of(*state_, totals, "inbound_anomaly_score_pl"));
 }
 
 std::int32_t Transaction::score_outbound() const {

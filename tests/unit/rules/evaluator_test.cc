@@ -77,6 +77,23 @@ TEST(Evaluator, ScoresGrowOncePerMatchingValue) {
   EXPECT_EQ(judged.verdict.status, 403);
 }
 
+TEST(Evaluator, ScoresOfBothWaysAreToldApart) {
+  const std::string parts =
+      "SecAction \"id:1,phase:2,pass,nolog,setvar:tx.inbound_anomaly_score_pl1=+5,"
+      "setvar:tx.outbound_anomaly_score_pl1=+4\"\n";
+  const std::string sums =
+      "SecAction \"id:2,phase:2,pass,nolog,setvar:tx.blocking_inbound_anomaly_score=5,"
+      "setvar:tx.blocking_outbound_anomaly_score=4,setvar:tx.anomaly_score=9\"\n";
+  const std::string version_3 =
+      "SecAction \"id:3,phase:2,pass,nolog,setvar:tx.anomaly_score=5,"
+      "setvar:tx.outbound_anomaly_score=4\"\n";
+  for (const std::string& rules : {parts, parts + sums, version_3}) {
+    const Judged judged = judge(rules, get("/"));
+    EXPECT_EQ(judged.inbound, 5) << rules;
+    EXPECT_EQ(judged.outbound, 4) << rules;
+  }
+}
+
 TEST(Evaluator, ChainsNeedEveryLinkAndSeeCaptures) {
   const std::string rules =
       "SecRule ARGS:a \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
