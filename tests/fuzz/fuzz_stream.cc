@@ -58,7 +58,7 @@ class Run {
     options.zero_window = (set_up[0] & 16) != 0;
     options.window_scale = scale_;
     Random random(set_up[2] * 256U + set_up[3]);
-    options.variant = Variant::draw(random);
+    options.variant = (set_up[0] & 64) != 0 ? Variant::of_linux() : Variant::draw(random);
     server_.start(options);
     appliance_->start(set_up[4], (set_up[0] & 32) != 0);
   }

@@ -39,13 +39,16 @@ void Endpoint::start(const Options& options) {
   rto_ = kRtoMin;
 }
 
-void Endpoint::emit(const Tcp& segment) { outbox.push_back(write_frame(segment)); }
+void Endpoint::emit(const Tcp& segment) {
+  if (segment.has(kSyn) && segment.has(kAck) && !options_.shadow) note_timestamp(segment.ts_value);
+  outbox.push_back(write_frame(segment));
+}
 
 Tcp Endpoint::segment_at(std::int64_t offset, std::string payload, Nanos now) const {
   Tcp segment;
   segment.to_server = options_.is_client;
   segment.seq = isn_ + 1 + static_cast<std::uint32_t>(offset);
-  segment.ack = peer_isn_ + 1 + static_cast<std::uint32_t>(rcv_ + (peer_fin_taken_ ? 1 : 0));
+  segment.ack = peer_isn_ + 1 + static_cast<std::uint32_t>(next());
   segment.window =
       static_cast<std::uint16_t>(std::max<std::int64_t>(offered_ - rcv_, 0) >> own_scale_);
   segment.flags = kAck | (payload.empty() ? 0 : kPsh);
@@ -59,7 +62,7 @@ Tcp Endpoint::segment_at(std::int64_t offset, std::string payload, Nanos now) co
 /// The window opens as the application reads, unless it rests for a while; it never shrinks.
 void Endpoint::open_window(Nanos now) {
   const std::int64_t window = options_.zero_window ? 700 : kWindowBytes;
-  if (now >= window_opens_) offered_ = std::max(offered_, rcv_ + window);
+  if (now >= window_opens_ && !options_.shadow) offered_ = std::max(offered_, rcv_ + window);
 }
 
 void Endpoint::send_ack(Nanos now) { emit(segment_at(nxt_, "", now)); }
@@ -114,7 +117,7 @@ void Endpoint::send_from(std::int64_t offset, std::int64_t end, Nanos now) {
 }
 
 void Endpoint::work(Nanos now) {
-  if (state_ == State::kDead || state_ == State::kClosed) return;
+  if (state_ == State::kDead || state_ == State::kClosed || options_.shadow) return;
   if (window_opens_ != 0 && now >= window_opens_) {
     window_opens_ = 0;
     open_window(now);
@@ -179,6 +182,11 @@ void Endpoint::accept(const Tcp& syn) {
   offered_ = options_.zero_window ? 700 : kWindowBytes;
   window_opens_ = 0;
   queue_.clear();
+  linux_queue_.clear();
+  acknowledged_ = 0;
+  first_ts_ = last_ts_ = 0;
+  max_window_ = 0;
+  urgent_cut_ = -1;
   peer_fin_ = -1;
   peer_fin_taken_ = false;
   una_ = nxt_ = 0;
@@ -188,6 +196,8 @@ void Endpoint::on_closed(const Tcp& segment, Nanos now) {
   if (options_.is_client || !segment.has(kSyn) || segment.has(kAck) || segment.has(kRst)) return;
   if (segment.has(kFin) && !options_.variant.syn_fin_taken) return;
   accept(segment);
+  out_.clear();
+  fin_wanted_ = false;
   state_ = State::kSynReceived;
   isn_ += 0x10000;
   delivered.push_back({segment.seq, isn_, {}});
@@ -226,8 +236,6 @@ void Endpoint::on_syn(const Tcp& segment, Nanos now) {
   if (state_ == State::kEstablished && !again && !options_.is_client &&
       options_.variant.syn_restarts && !segment.has(kAck) &&
       (!segment.has(kFin) || options_.variant.syn_fin_taken)) {
-    out_.clear();
-    fin_wanted_ = false;
     on_closed(segment, now);
     return;
   }
@@ -301,10 +309,14 @@ void Endpoint::put_bytes(std::int64_t offset, std::string_view bytes) {
   }
   while (static_cast<std::size_t>(rcv_) < queue_.size() &&
          queue_[static_cast<std::size_t>(rcv_)] >= 0) {
-    if (rcv_ != urgent_cut_) {
-      delivered.back().bytes.push_back(static_cast<char>(queue_[static_cast<std::size_t>(rcv_)]));
-    }
-    ++rcv_;
+    const char byte = static_cast<char>(queue_[static_cast<std::size_t>(rcv_)]);
+    deliver({&byte, 1});
+  }
+}
+
+void Endpoint::deliver(std::string_view bytes) {
+  for (const char byte : bytes) {
+    if (rcv_++ != urgent_cut_) delivered.back().bytes.push_back(byte);
   }
 }
 
@@ -324,6 +336,10 @@ void Endpoint::take_data(Tcp segment, std::int64_t offset, Nanos now) {
     peer_fin_ = offset + length;
   }
   if (peer_fin_ >= 0 && rcv_ == peer_fin_) peer_fin_taken_ = true;
+  answer_data(now);
+}
+
+void Endpoint::answer_data(Nanos now) {
   if (options_.zero_window && window_opens_ == 0 && random_.chance(10)) {
     count(Oddity::kZeroWindow);
     window_opens_ = now + 400 * kMilli;
@@ -332,68 +348,42 @@ void Endpoint::take_data(Tcp segment, std::int64_t offset, Nanos now) {
   send_ack(now);
 }
 
-/// Joins fragments as told: the first or the last byte of a place wins. True: `whole` is complete.
-bool Endpoint::reassemble(const Frame& frame, Frame& whole) {
-  const IpInfo ip = read_ip(frame);
-  const std::size_t data = ip.header + 20;
-  if (ip.end < data) return false;
-  pieces_.push_back({ip.id, ip.offset, ip.more,
-                     std::string(frame.begin() + static_cast<std::ptrdiff_t>(data),
-                                 frame.begin() + static_cast<std::ptrdiff_t>(ip.end))});
-  std::size_t total = 0;
-  for (const Piece& piece : pieces_) {
-    if (piece.id == ip.id && !piece.more) total = piece.offset + piece.data.size();
-  }
-  if (total == 0) return false;
-  std::vector<std::int16_t> joined(total, std::int16_t{-1});
-  for (const Piece& piece : pieces_) {
-    if (piece.id != ip.id) continue;
-    for (std::size_t i = 0; i < piece.data.size() && piece.offset + i < total; ++i) {
-      std::int16_t& place = joined[piece.offset + i];
-      if (place < 0 || options_.variant.fragments_last)
-        place = static_cast<std::uint8_t>(piece.data[i]);
-    }
-  }
-  if (std::find(joined.begin(), joined.end(), -1) != joined.end()) return false;
-  whole.assign(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(data));
-  for (const std::int16_t byte : joined) whole.push_back(static_cast<std::uint8_t>(byte));
-  whole[ip.header + 6] = whole[ip.header + 7] = 0;
-  const std::size_t length = whole.size() - ip.header;
-  whole[ip.header + 2] = static_cast<std::uint8_t>(length >> 8);
-  whole[ip.header + 3] = static_cast<std::uint8_t>(length);
-  std::erase_if(pieces_, [&](const Piece& piece) { return piece.id == ip.id; });
-  return true;
+void Endpoint::close() {
+  state_ = options_.is_client ? State::kDead : State::kClosed;
+  rto_at_ = keep_alive_at_ = kNever;
+  out_.clear();
+  una_ = nxt_ = 0;
+  fin_wanted_ = false;
 }
 
 void Endpoint::on_frame(const Frame& frame, Nanos now) {
   Frame whole;
   if (read_ip(frame).fragment) {
-    if (!reassemble(frame, whole)) return;
+    const Variant& variant = options_.variant;
+    const auto policy = variant.linux            ? Reassembly::Policy::kLinux
+                        : variant.fragments_last ? Reassembly::Policy::kLast
+                                                 : Reassembly::Policy::kFirst;
+    if (!fragments_.add(frame, policy, whole)) return;
   }
   Tcp segment;
   if (!read_frame(whole.empty() ? frame : whole, segment)) return;
   if (segment.checksum_wrong && !options_.variant.checksum_ignored) return;
   if (state_ == State::kDead) return;
   if (state_ == State::kClosed) return on_closed(segment, now);
-  if (segment.has(kSyn) && !segment.has(kRst)) return on_syn(segment, now);
   const std::int64_t offset =
       rcv_ +
       static_cast<std::int32_t>(segment.seq - (peer_isn_ + 1 + static_cast<std::uint32_t>(rcv_)));
+  if (options_.variant.linux) return on_segment_linux(segment, offset, now);
+  if (segment.has(kSyn) && !segment.has(kRst)) return on_syn(segment, now);
   if (segment.has(kRst)) {
-    const std::int64_t next = rcv_ + (peer_fin_taken_ ? 1 : 0);
-    const bool exact = offset == next;
-    const bool inside = offset >= next && offset < next + kWindowBytes;
+    const bool exact = offset == next();
+    const bool inside = offset >= next() && offset < next() + kWindowBytes;
     bool taken = options_.variant.reset == Variant::Reset::kAnywhere;
     if (options_.variant.reset == Variant::Reset::kExact) taken = exact;
     if (options_.variant.reset == Variant::Reset::kInside) taken = inside;
     if (state_ == State::kSynSent) taken = segment.ack == isn_ + 1;
     if (!taken) return;
-    // A server listens again; a client is through.
-    state_ = options_.is_client ? State::kDead : State::kClosed;
-    rto_at_ = keep_alive_at_ = kNever;
-    out_.clear();
-    una_ = nxt_ = 0;
-    fin_wanted_ = false;
+    close();
     return;
   }
   if (state_ == State::kSynSent) return;

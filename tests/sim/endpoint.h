@@ -5,10 +5,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/sim/frame.h"
+#include "tests/sim/linux_queue.h"
 #include "tests/sim/oddities.h"
+#include "tests/sim/reassembly.h"
 
 namespace sluice::sim {
 
@@ -33,8 +36,14 @@ struct Variant {
   bool second_syn_adopted = false;  ///< before the handshake ends
   bool bytes_behind_fin = false;
   bool fragments_last = false;  ///< later fragments win
+  bool linux = false;           ///< as Linux 6 does: linux_receiver.cc, held against the real one
 
   static Variant honest() { return {}; }
+  static Variant of_linux() {
+    Variant variant;
+    variant.linux = true;
+    return variant;
+  }
   static Variant draw(Random& random);
 };
 
@@ -57,6 +66,7 @@ class Endpoint {
     bool tiny_segments = false, resegment = false, keep_alive = false;
     bool zero_window = false;
     bool handshake_data = false;
+    bool shadow = false;  ///< a real stack stands in this one's place, and is followed
     std::uint64_t seed = 1;
   };
 
@@ -69,6 +79,11 @@ class Endpoint {
   /// Sends what may be sent, and again what was not acknowledged in time.
   void work(Nanos now);
   [[nodiscard]] Nanos next_timer() const;
+  /// Of a shadow: what the real stack has sent, by this one's own numbers.
+  void follow(const Tcp& segment);
+  /// True: Linux does more than one thing with a segment that came, by its version or by what the
+  /// model does not have (LinuxQueue::unsure()).
+  [[nodiscard]] bool unsure() const { return unsure_ || linux_queue_.unsure(); }
 
   std::vector<Frame> outbox;
   std::vector<Delivered> delivered;
@@ -102,17 +117,31 @@ class Endpoint {
   bool sound(const Tcp& segment, std::int64_t offset, Nanos now);
   void take_ack(const Tcp& segment, Nanos now);
   void take_data(Tcp segment, std::int64_t offset, Nanos now);
+  void answer_data(Nanos now);
   void put_bytes(std::int64_t offset, std::string_view bytes);
   void accept(const Tcp& syn);
   void arm(Nanos now);
   void open_window(Nanos now);
+  /// Ends the connection; a server listens again, a client is through.
+  void close();
+  // linux_receiver.cc
+  void on_segment_linux(const Tcp& segment, std::int64_t offset, Nanos now);
+  bool opens_linux(const Tcp& segment, std::int64_t offset, Nanos now);
+  void note_timestamp(std::uint32_t of_syn_ack);
+  [[nodiscard]] bool echoes_another(const Tcp& segment) const;
+  bool sound_linux(const Tcp& segment, std::int64_t offset, Nanos now);
+  [[nodiscard]] bool foretold(const Tcp& segment, std::int64_t offset) const;
+  bool take_ack_linux(const Tcp& segment, std::int64_t offset, Nanos now);
+  void take_data_linux(const Tcp& segment, std::int64_t offset, Nanos now);
+  void deliver(std::string_view bytes);
+  [[nodiscard]] std::int64_t next() const { return rcv_ + (peer_fin_taken_ ? 1 : 0); }
+  [[nodiscard]] bool too_old(const Tcp& segment, std::int32_t slack) const;
   void count(Oddity oddity) {
     if (counts != nullptr) ++(*counts)[static_cast<std::size_t>(oddity)];
   }
   [[nodiscard]] std::uint32_t clock(Nanos now) const {
     return static_cast<std::uint32_t>(now / kMilli) + ts_base_;
   }
-  bool reassemble(const Frame& frame, Frame& whole);
 
   Options options_;
   Random random_{1};
@@ -131,12 +160,15 @@ class Endpoint {
   bool peer_fin_taken_ = false;
   std::int64_t urgent_cut_ = -1;
   std::vector<std::int16_t> queue_;  ///< bytes by offset; -1: missing
-  struct Piece {
-    std::uint16_t id, offset;
-    bool more;
-    std::string data;
-  };
-  std::vector<Piece> pieces_;
+  Reassembly fragments_;
+  // Of Linux
+  LinuxQueue linux_queue_;
+  std::int64_t acknowledged_ = 0;             ///< the last acknowledgement that was sent
+  std::int64_t max_window_ = 0;               ///< that the peer has ever offered
+  std::uint16_t window_ = 0;                  ///< the peer's last, as it stood in its header
+  std::int64_t window_seq_ = 0;               ///< of the segment that it stood in
+  std::uint32_t first_ts_ = 0, last_ts_ = 0;  ///< that its SYN-ACK had, and when sent again
+  bool unsure_ = false;
 };
 
 }  // namespace sluice::sim

@@ -4,6 +4,7 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "tests/sim/http.h"
@@ -14,6 +15,9 @@ namespace {
 
 constexpr Nanos kLinkDelay = kMilli;
 constexpr Nanos kTick = 5 * kMilli;
+constexpr unsigned kLinuxPercent = 20;  // of the servers are like Linux
+constexpr int kNarrowWindow = 1200;
+constexpr std::array<int, 2> kWideWindows = {30000, 300000};
 constexpr Nanos kHonestEnd = 120 * kSecond, kHostileEnd = 3 * kSecond;
 
 std::string make_text(Random& random, std::size_t bytes) {
@@ -68,7 +72,9 @@ void World::push(Nanos time, At at, Frame frame) {
 
 /// Takes a frame over a link, with what links do.
 void World::carry(Frame frame, At to) {
-  if (link_random_.chance(loss_percent_)) {
+  // The kernel's own timers are too slow to send again what is lost.
+  const bool from_kernel = linux != nullptr && (to == At::kApplianceInside || to == At::kClient);
+  if (link_random_.chance(loss_percent_) && !from_kernel) {
     count(Oddity::kLoss);
     return;
   }
@@ -117,16 +123,29 @@ void World::set_up(const Plan& plan) {
   }
   client_.counts = server_.counts = &counts_;
   client_.start(options);
+  server_.start(server_options(options, random));
+  appliance_.counts = &counts_;
+  appliance_.start(plan.seed ^ 0x77, has(Oddity::kLateVerdict));
+}
+
+Endpoint::Options World::server_options(Endpoint::Options options, Random& random) {
   options.is_client = false;
   options.isn = static_cast<std::uint32_t>(random.next());
   options.zero_window = has(Oddity::kZeroWindow);
-  options.seed = plan.seed ^ 0x55;
+  options.seed = plan_.seed ^ 0x55;
   options.segment_bytes = 1 + static_cast<unsigned>(random.below(1200));
-  Random variant_random(plan.seed ^ 0x66);
-  options.variant = plan.honest ? Variant::honest() : Variant::draw(variant_random);
-  server_.start(options);
-  appliance_.counts = &counts_;
-  appliance_.start(plan.seed ^ 0x77, has(Oddity::kLateVerdict));
+  Random variant_random(plan_.seed ^ 0x66), linux_random(plan_.seed ^ 0x99);
+  options.variant = plan_.honest ? Variant::honest() : Variant::draw(variant_random);
+  const bool like_linux = linux_random.chance(kLinuxPercent) || linux != nullptr;
+  if (like_linux) options.variant = Variant::of_linux();
+  if (linux == nullptr) return options;
+  options.shadow = true;
+  // A window of the kernel closes by the memory that segments take, which is not ours to say:
+  // instead it stays narrow.
+  options.zero_window = false;
+  linux->start(has(Oddity::kZeroWindow) ? kNarrowWindow
+                                        : kWideWindows[linux_random.below(kWideWindows.size())]);
+  return options;
 }
 
 /// The requests, and the same requests with bad words for good ones: what the attacker wants to be
@@ -173,7 +192,13 @@ void World::schedule_attacks() {
 void World::flush() {
   for (Frame& frame : client_.outbox) carry(std::move(frame), At::kApplianceOutside);
   client_.outbox.clear();
-  for (Frame& frame : server_.outbox) carry(std::move(frame), At::kApplianceInside);
+  std::vector<Frame>& from_server = linux != nullptr ? linux->outbox : server_.outbox;
+  for (const Frame& frame : from_server) {
+    Tcp segment;
+    if (linux != nullptr && read_frame(frame, segment)) server_.follow(segment);
+  }
+  for (Frame& frame : from_server) carry(std::move(frame), At::kApplianceInside);
+  from_server.clear();
   server_.outbox.clear();
   for (auto& [to_server, frame] : appliance_.outbox) {
     if (trace) print(now_, to_server ? "  out>" : "  <out", frame);
@@ -206,10 +231,15 @@ void World::application() {
     while (answered_ < got.size()) {
       const std::size_t bytes = message_bytes(std::string_view(got).substr(answered_));
       if (bytes == 0) break;
-      server_.send(response_to(std::string_view(got).substr(answered_, bytes)));
+      const std::string response = response_to(std::string_view(got).substr(answered_, bytes));
+      server_.send(response);
+      if (linux != nullptr) linux->send(response);
       answered_ += bytes;
     }
-    if (server_.peer_finished()) server_.finish();
+    if (server_.peer_finished()) {
+      server_.finish();
+      if (linux != nullptr) linux->finish();
+    }
   }
   if (client_.delivered.empty()) return;
   const std::string& got = client_.delivered.back().bytes;
@@ -234,7 +264,7 @@ void World::handle(const Event& event) {
       client_.on_frame(event.frame, now_);
       break;
     case At::kServer:
-      server_.on_frame(event.frame, now_);
+      server_frame(event.frame);
       if (!server_.delivered.empty() && server_.delivered.back().bytes.empty()) answered_ = 0;
       break;
     case At::kAttack:
@@ -245,6 +275,12 @@ void World::handle(const Event& event) {
       push(now_ + kTick, At::kTick);
       break;
   }
+}
+
+void World::server_frame(const Frame& frame) {
+  if (trace) print(now_, "    server>", frame);
+  server_.on_frame(frame, now_);
+  if (linux != nullptr) linux->on_frame(frame, server_.isn());
 }
 
 bool World::all_done() const {
@@ -287,7 +323,7 @@ std::string World::check_records(const Plan& plan) {
   hostile[static_cast<std::size_t>(Oddity::kPlainAttack) - kFirstHostile] = false;
   if (hostile.any()) return "";
   std::size_t bad = 0;
-  for (const Delivered& delivered : server_.delivered) {
+  for (const Delivered& delivered : at_server()) {
     std::string_view rest = delivered.bytes;
     while (const std::size_t bytes = message_bytes(rest)) {
       bad += is_bad(rest.substr(0, bytes)) ? 1 : 0;
@@ -303,11 +339,11 @@ std::string World::check_records(const Plan& plan) {
 /// One connection on each side: the client reads what the server said to what it was given, then
 /// perhaps the appliance's reply, but not before all of that.
 std::string World::check_responses() {
-  if (client_.delivered.size() != 1 || server_.delivered.size() != 1) return "";
+  if (client_.delivered.size() != 1 || at_server().size() != 1) return "";
   if (has(Oddity::kServerEarly)) return "";  // somebody else's bytes in the server's place
   constexpr std::string_view kReply = "HTTP/1.1 403 ";
   std::string_view got = client_.delivered[0].bytes;
-  std::string_view rest = server_.delivered[0].bytes;
+  std::string_view rest = at_server()[0].bytes;
   while (const std::size_t bytes = message_bytes(rest)) {
     const std::string response = response_to(rest.substr(0, bytes));
     rest.remove_prefix(bytes);
@@ -321,7 +357,7 @@ std::string World::check_responses() {
 }
 
 std::string World::check_delivered() {
-  const std::string problem = check_server(server_.delivered, appliance_);
+  const std::string problem = check_server(at_server(), appliance_);
   if (!problem.empty()) return problem;
   if (!appliance_.judges_responses()) return check_responses();
   for (const Delivered& delivered : client_.delivered) {
@@ -336,11 +372,44 @@ std::string World::check_delivered() {
   return "";
 }
 
+/// The kernel and the model of it: the same connections with the same bytes, where there are any.
+std::string World::check_model() {
+  const auto with_bytes = [](std::vector<Delivered> all) {
+    std::erase_if(all, [](const Delivered& one) { return one.bytes.empty(); });
+    return all;
+  };
+  const std::vector<Delivered> real = with_bytes(linux->delivered);
+  const std::vector<Delivered> model = with_bytes(server_.delivered);
+  for (std::size_t i = 0; i < std::max(real.size(), model.size()); ++i) {
+    if (i == real.size()) return "the model delivers for a connection that the kernel has not";
+    if (i == model.size()) return "the kernel delivers for a connection that the model has not";
+    if (real[i].client_isn != model[i].client_isn || real[i].server_isn != model[i].server_isn) {
+      return "the kernel and the model have other connections";
+    }
+    const std::string &one = real[i].bytes, &other = model[i].bytes;
+    if (one == other) continue;
+    const auto differs = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
+    return "the kernel delivered " + std::to_string(one.size()) + " bytes and the model " +
+           std::to_string(other.size()) + ", other ones from " +
+           std::to_string(differs.first - one.begin());
+  }
+  return "";
+}
+
 std::string World::judge(const Plan& plan) {
   std::string problem = appliance_.monitors() ? "" : check_delivered();
   if (problem.empty()) problem = wire_problem_;
+  if (problem.empty() && linux != nullptr) {
+    problem = check_model();
+    if (!problem.empty() && server_.unsure()) {
+      ++unsure;
+      problem.clear();
+    }
+  }
   if (!problem.empty() || !plan.honest) return problem;
-  if (server_.delivered.empty() || server_.delivered.back().bytes != requests_) {
+  // A SYN that is overtaken by a whole connection begins another one, which stays empty.
+  const auto same = [&](const Delivered& one) { return one.bytes == requests_; };
+  if (std::none_of(at_server().begin(), at_server().end(), same)) {
     return "honest requests did not all arrive";
   }
   if (client_.delivered.empty() || client_.delivered.back().bytes != responses_) {

@@ -10,6 +10,7 @@
 
 #include "tests/sim/appliance.h"
 #include "tests/sim/endpoint.h"
+#include "tests/sim/linux_stack.h"
 #include "tests/sim/oddities.h"
 #include "tests/sim/wire_monitor.h"
 
@@ -33,6 +34,9 @@ class World {
   std::string run(const Plan& plan);
   /// Frames are written to stderr as they pass.
   bool trace = false;
+  /// Where set, the server is the kernel, and the model beside it must deliver the same.
+  LinuxStack* linux = nullptr;
+  std::uint64_t unsure = 0;  ///< seeds in which the model did not know what the kernel does
 
  private:
   enum class At { kApplianceOutside, kApplianceInside, kClient, kServer, kAttack, kTick };
@@ -47,6 +51,8 @@ class World {
   };
 
   void set_up(const Plan& plan);
+  Endpoint::Options server_options(Endpoint::Options options, Random& random);
+  void server_frame(const Frame& frame);
   void make_streams();
   void schedule_attacks();
   void handle(const Event& event);
@@ -58,6 +64,10 @@ class World {
   void application();
   std::string judge(const Plan& plan);
   std::string check_delivered();
+  std::string check_model();
+  [[nodiscard]] const std::vector<Delivered>& at_server() const {
+    return linux != nullptr ? linux->delivered : server_.delivered;
+  }
   std::string check_responses();
   std::string check_records(const Plan& plan);
   [[nodiscard]] bool all_done() const;
