@@ -175,7 +175,9 @@ struct Sample {
       const Need need = need_of_text(text);
       for (const rules::Gram pair : need.grams) value.grams.set(pair);
       for (const rules::Gram pair : need.grams) ++with_gram[pair];
-      for (unsigned bit = 0; bit < 64; ++bit) with_class[bit] += value.classes >> bit & 1;
+      for (unsigned bit = 0; bit < 64; ++bit) {
+        if ((value.classes >> bit & 1) != 0) ++with_class[bit];
+      }
       values.push_back(value);
     }
   }
