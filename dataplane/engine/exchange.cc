@@ -12,7 +12,7 @@ using abi::Reason;
 using stream::kAllOffsets;
 using stream::Progress;
 
-constexpr std::uint16_t kRequestTimeout = 408;
+constexpr std::uint16_t kForbidden = 403, kRequestTimeout = 408;
 /// First byte of a TLS record that starts a handshake (RFC 8446 section 5.1).
 constexpr std::uint8_t kTlsHandshake = 0x16;
 
@@ -239,10 +239,15 @@ void Exchange::lose(WorkerContext& context, Judge& judge) {
 
 Progress Exchange::on_client_end(WorkerContext& context, const ConnectionInfo& connection,
                                  std::int64_t offset) {
-  // Servers hand on what they have of a body that ends here: it is judged as it is.
-  if (state_ == ExchangeState::kHttp && request_ != nullptr && request_->request_head_done &&
-      Judge(context, connection).request_cut(*request_)) {
-    block(*request_);
+  if (state_ == ExchangeState::kHttp && request_ != nullptr) {
+    Judge judge(context, connection);
+    // Servers hand on what they have of a body that ends here: it is judged as it is. Of a head
+    // some make a request, which was judged by nothing yet, and others none.
+    const bool bad = request_->request_head_done
+                         ? judge.request_cut(*request_)
+                         : request_parser_.in_head() &&
+                               judge.refuse(*request_, Reason::kHttpFraming, kForbidden);
+    if (bad) block(*request_);
   }
   if (state_ == ExchangeState::kBlocked) return {0, client_allowed_, 0, true};
   return {0, state_ == ExchangeState::kOpaque ? kAllOffsets : offset, 0, false};

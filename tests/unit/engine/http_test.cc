@@ -62,6 +62,34 @@ TEST(Http, ABodyThatTheClientCutsIsJudgedBeforeItsEnd) {
   }
 }
 
+TEST(Http, AHeadThatTheClientCutsIsRefusedBeforeItsEnd) {
+  for (const bool blocks : {true, false}) {
+    RigOptions options;
+    if (!blocks) options.mode = abi::Mode::kMonitor;
+    EngineRig rig(options);
+    Dialog dialog(rig);
+    dialog.handshake();
+    dialog.client("GET /?q=attack HTTP/1.1\r\nHost: a\r\n");
+    EXPECT_EQ(dialog.client("", net::kFin | net::kAck).fate, blocks ? Fate::kDrop : Fate::kForward);
+    EXPECT_EQ(dialog.server_reset(), blocks);
+    rig.engine->close_all(rig.now, rig.now + EngineRig::kWallOffset);
+    const auto records = rig.records(blocks ? abi::RecordType::kAlert : abi::RecordType::kHttp);
+    ASSERT_EQ(records.size(), 1U) << blocks;
+    EXPECT_EQ(records[0].header.reason, Reason::kHttpFraming);
+    EXPECT_EQ(records[0].header.action, blocks ? abi::Action::kBlock : abi::Action::kMonitor);
+    EXPECT_EQ(rig.pins(), 0U);
+  }
+}
+
+TEST(Http, AnEmptyLineBeforeTheClientsEndIsNoRequest) {
+  EngineRig rig;
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGood + "\r\n");
+  EXPECT_EQ(dialog.client("", net::kFin | net::kAck).fate, Fate::kForward);
+  EXPECT_FALSE(dialog.server_reset());
+}
+
 TEST(Http, ACutBodyGivesItsTransactionBackOnceItsConnectionIsNoLongerInspected) {
   // How the client ends: FIN; FIN and RST behind it; RST at once.
   for (const int ending : {0, 1, 2}) {
