@@ -6,11 +6,22 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <utility>
 
 namespace sluice::rules {
+
+namespace {
+
+/// Stands for itself wherever it is in a pattern.
+bool is_literal(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '/' || c == '%' || c == '@' || c == '=';
+}
+
+}  // namespace
 
 Regex::Regex(pcre2_real_code_8* code) : code_(code) {
   pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups_);
@@ -18,12 +29,18 @@ Regex::Regex(pcre2_real_code_8* code) : code_(code) {
 }
 
 Regex::Regex(Regex&& other) noexcept
-    : code_(std::exchange(other.code_, nullptr)), groups_(other.groups_), jit_(other.jit_) {}
+    : code_(std::exchange(other.code_, nullptr)),
+      groups_(other.groups_),
+      jit_(other.jit_),
+      any_(other.any_),
+      texts_(std::move(other.texts_)) {}
 
 Regex& Regex::operator=(Regex&& other) noexcept {
   std::swap(code_, other.code_);
   std::swap(groups_, other.groups_);
   std::swap(jit_, other.jit_);
+  std::swap(any_, other.any_);
+  std::swap(texts_, other.texts_);
   return *this;
 }
 
@@ -39,11 +56,50 @@ base::Result<Regex> Regex::compile(std::string_view pattern, RegexOptions option
   PCRE2_SIZE at = 0;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                    flags, &error, &at, nullptr);
-  if (code != nullptr) return Regex(code);
+  if (code != nullptr) {
+    Regex regex(code);
+    if (options.dotall && options.multiline && !options.caseless) regex.read_texts(pattern);
+    return regex;
+  }
   PCRE2_UCHAR message[256];
   pcre2_get_error_message(error, message, sizeof message);
   return base::Error{std::string(reinterpret_cast<const char*>(message)) + " at byte " +
                      std::to_string(at) + " of the pattern"};
+}
+
+void Regex::read_texts(std::string_view pattern) {
+  constexpr std::string_view kGroup = "(?:";
+  if (pattern.size() < 2 || !pattern.starts_with('^') || !pattern.ends_with('$')) return;
+  pattern = pattern.substr(1, pattern.size() - 2);
+  any_ = pattern == ".*";
+  const bool grouped = pattern.starts_with(kGroup) && pattern.ends_with(')');
+  if (grouped) pattern = pattern.substr(kGroup.size(), pattern.size() - kGroup.size() - 1);
+  std::vector<std::string> texts(1);
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '|' && grouped) {
+      texts.emplace_back();
+    } else if (c == '?' && !grouped && i + 1 == pattern.size() && i > 0) {
+      texts.push_back(texts[0].substr(0, texts[0].size() - 1));
+    } else if (is_literal(c)) {
+      texts.back() += c;
+    } else {
+      return;
+    }
+  }
+  texts_ = std::move(texts);
+}
+
+std::optional<bool> Regex::is_whole_match(Bytes subject) const {
+  // `.*` takes line ends too and comes first to the end of the subject, where `$` holds.
+  if (any_) return true;
+  if (texts_.empty()) return std::nullopt;
+  // In a subject of more lines any of them may be the text.
+  if (std::find(subject.begin(), subject.end(), '\n') != subject.end()) return std::nullopt;
+  return std::any_of(texts_.begin(), texts_.end(), [&](const std::string& text) {
+    return text.size() == subject.size() &&
+           std::equal(subject.begin(), subject.end(), text.begin());
+  });
 }
 
 std::size_t Regex::memory_bytes() const {
@@ -134,6 +190,16 @@ RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t 
   const std::uint8_t* text = subject.data() != nullptr ? subject.data() : &kNothing;
   subject_ = {text, subject.size()};
   group_count_ = 0;
+  if (offset == 0 && options == 0) {
+    if (const std::optional<bool> whole = regex.is_whole_match(subject); whole.has_value()) {
+      if (!*whole) return RegexOutcome::kNoMatch;
+      PCRE2_SIZE* places = pcre2_get_ovector_pointer(state_->data);
+      places[0] = 0;
+      places[1] = subject.size();
+      group_count_ = 1;
+      return RegexOutcome::kMatch;
+    }
+  }
   // pcre2_jit_match() knows no PCRE2_ANCHORED.
   int code = PCRE2_ERROR_JIT_STACKLIMIT;
   if (regex.is_jit() && (options & PCRE2_ANCHORED) == 0) {

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/abi/limits.h"
 #include "dataplane/base/bytes.h"
@@ -46,12 +48,18 @@ class Regex {
   /// Bytes of compiled pattern and machine code.
   [[nodiscard]] std::size_t memory_bytes() const;
   [[nodiscard]] const pcre2_real_code_8* code() const { return code_; }
+  /// What PCRE2 would say of the whole subject, for patterns that are a few texts between `^` and
+  /// `$` (`^(?:GET|HEAD)$`, `^0?$`, `^$`) or `^.*$`. nullopt: PCRE2 is to be asked. O(texts).
+  [[nodiscard]] std::optional<bool> is_whole_match(Bytes subject) const;
 
  private:
   explicit Regex(pcre2_real_code_8* code);
+  void read_texts(std::string_view pattern);
   pcre2_real_code_8* code_ = nullptr;
   std::uint32_t groups_ = 0;
   bool jit_ = false;
+  bool any_ = false;                ///< `^.*$`
+  std::vector<std::string> texts_;  ///< between `^` and `$`; none: another kind of pattern
 };
 
 /// Bounds on one match. match: PCRE2's counter of match() calls, coarser with machine code.

@@ -53,6 +53,29 @@ TEST(Regex, MatchesTheEmptyValue) {
   EXPECT_EQ(text_of(context, 1), "");
 }
 
+TEST(Regex, TextsBetweenAnchorsMatchAsPcre2SaysWithoutIt) {
+  auto context = make_context();
+  for (const std::string pattern :
+       {"^$", "^.*$", "^0?$", "^GET$", "^(?:GET|HEAD)$", "^(?:|a)$", "^(?:a|a-b)$", "^a|b$",
+        "^(?:a)|(?:b)$", "^(a|b)$", "^ab?$", "^a\\$", "^a?b$", "^/%@=_-$"}) {
+    const Regex own = compile(pattern), pcre2 = compile("(?:" + pattern + ")");
+    EXPECT_EQ(pcre2.is_whole_match(Bytes()), std::nullopt) << "the other side is PCRE2's";
+    for (const std::string subject :
+         {"",  "\n", "0",  "00",  "GET", "HEAD", "GETS", "get",  "GET\n", "x\nGET", "GET\nHEAD\n",
+          "a", "b",  "ab", "a-b", "a$",  "a\\",  "\n\n", "a\nb", "/%@=_-"}) {
+      const RegexOutcome outcome = context.match(own, base::as_bytes(subject));
+      const std::size_t groups = context.group_count();
+      const std::string text = text_of(context, 0), first = text_of(context, 1);
+      EXPECT_EQ(outcome, context.match(pcre2, base::as_bytes(subject))) << pattern << subject;
+      EXPECT_EQ(groups, context.group_count()) << pattern << subject;
+      EXPECT_EQ(text, text_of(context, 0)) << pattern << subject;
+      EXPECT_EQ(first, text_of(context, 1)) << pattern << subject;
+    }
+  }
+  EXPECT_NE(compile("^(?:GET|HEAD)$").is_whole_match(base::as_bytes("GET")), std::nullopt);
+  EXPECT_NE(compile("^.*$").is_whole_match(base::as_bytes("a\nb")), std::nullopt);
+}
+
 TEST(Regex, CountsEveryMatchAsPerlDoes) {
   auto context = make_context();
   const Regex regex = compile("a*");
