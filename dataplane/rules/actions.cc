@@ -31,10 +31,7 @@ std::int64_t change_of(TransactionState& state, const abi::RuleAction& action) {
 
 std::uint32_t tx_index(TransactionState& state, const abi::RuleAction& action) {
   if (action.slot != abi::kNone16) return action.slot;
-  const std::string_view key = expand(state, action.key);
-  const std::uint32_t known = state.tx.find(key);
-  if (known != TxStore::kNotFound) return known;
-  return state.tx.find_or_add(state.keep(key), state.region);
+  return state.tx.find_or_add(expand(state, action.key), state.region);
 }
 
 std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {

@@ -3,9 +3,11 @@
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "dataplane/abi/limits.h"
 #include "dataplane/abi/ruleset.h"
@@ -22,7 +24,9 @@ class Candidates {
   bool begin(std::uint32_t check_count, Region& region) {
     check_count_ = check_count;
     heads_ = region.allocate_array<std::uint16_t>(check_count);
-    if (heads_ == nullptr && check_count > 0) return false;
+    checks_ = region.allocate_array<std::uint32_t>(check_count);
+    checks_found_ = 0;
+    if ((heads_ == nullptr || checks_ == nullptr) && check_count > 0) return false;
     if (check_count > 0) std::memset(heads_, 0xff, check_count * sizeof *heads_);
     blocks_ = nullptr;
     count_ = 0;
@@ -34,6 +38,8 @@ class Candidates {
   bool copy(const Candidates& from, Region& region) {
     if (!begin(from.check_count_, region)) return false;
     if (check_count_ > 0) std::memcpy(heads_, from.heads_, check_count_ * sizeof *heads_);
+    checks_found_ = from.checks_found_;
+    std::copy_n(from.checks_, checks_found_, checks_);
     overflow_ = from.overflow_;
     for (; count_ < from.count_; count_ += kBlock) {
       if (!reserve(region)) return false;
@@ -53,6 +59,7 @@ class Candidates {
       overflow_ = true;
       return false;
     }
+    if (head == kNoEntry) checks_[checks_found_++] = check;
     entry(static_cast<std::uint16_t>(count_)) = {item.code, head};
     heads_[check] = static_cast<std::uint16_t>(count_++);
     return true;
@@ -60,6 +67,10 @@ class Candidates {
   [[nodiscard]] bool any(std::uint32_t check) const {
     return overflow_ || heads_[check] != kNoEntry;
   }
+  /// Every check counts as found.
+  [[nodiscard]] bool has_all() const { return overflow_; }
+  /// Those that any() is true of, unless has_all().
+  [[nodiscard]] std::span<const std::uint32_t> checks() const { return {checks_, checks_found_}; }
 
  private:
   friend class CandidateSet;
@@ -86,6 +97,8 @@ class Candidates {
 
   std::uint32_t check_count_ = 0;
   std::uint16_t* heads_ = nullptr;
+  std::uint32_t* checks_ = nullptr;
+  std::uint32_t checks_found_ = 0;
   Entry** blocks_ = nullptr;
   std::uint32_t count_ = 0;
   bool overflow_ = false;

@@ -4,12 +4,13 @@
 #include "dataplane/rules/evaluator.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/rules/actions.h"
 #include "dataplane/rules/matcher.h"
+#include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scalars.h"
-#include "dataplane/rules/scan_index.h"
 #include "dataplane/rules/scanner.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
@@ -288,19 +289,31 @@ bool ask_for_body(TransactionState& state, std::uint32_t position) {
   }
   auto& asked = state.worker->scan.asked_checks;
   std::fill(std::begin(asked), std::end(asked), 0);
-  const ScanIndex& scans = state.ruleset->scan_index();
   const auto rules = state.ruleset->rules();
   for (std::size_t phase = state.phase - 1U; phase < abi::kPhaseCount; ++phase, position = 0) {
     const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase]);
-    for (; position < list.size(); ++position) {
-      const std::uint32_t check = scans.phase_checks[phase][position];
-      if (scans.phase_bodies[phase][position] == 0 || check == abi::kNone32) continue;
+    const PhasePlan& plan = state.ruleset->phase_plans().phases[phase];
+    for (; position < plan.size(); ++position) {
+      const std::uint32_t check = plan.check(position);
+      if (!plan.reads_body(position) || check == abi::kNone32) continue;
       const abi::Rule& rule = rules[list[position]];
       if (is_removed(state, rule) || !wants_body(state, rule)) continue;
       asked[check / 64] |= std::uint64_t{1} << check % 64;
     }
   }
   return true;
+}
+
+/// The first bit that is set at or behind `position`; beyond the words: none is.
+std::uint32_t next_due(std::span<const std::uint64_t> due, std::uint32_t position) {
+  std::size_t word = position / 64;
+  if (word >= due.size()) return position;
+  std::uint64_t left = due[word] & ~std::uint64_t{0} << position % 64;
+  while (left == 0) {
+    if (++word == due.size()) return static_cast<std::uint32_t>(64 * word);
+    left = due[word];
+  }
+  return static_cast<std::uint32_t>(64 * word + static_cast<unsigned>(std::countr_zero(left)));
 }
 
 }  // namespace
@@ -310,26 +323,34 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   state.matched_count = 0;
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
-  const ScanIndex& scans = state.ruleset->scan_index();
-  const std::vector<std::uint32_t>& checks = scans.phase_checks[phase - 1];
+  const PhasePlan& plan = state.ruleset->phase_plans().phases[phase - 1];
   if (state.engine == abi::EngineMode::kOff) return;
-  for (std::uint32_t position = 0; position < list.size();) {
-    if (state.unscanned_body != kNoValue && scans.phase_bodies[phase - 1][position] != 0 &&
-        wants_body(state, rules[list[position]])) {
-      scan_body(state, ask_for_body(state, position));
-    }
-    if (checks[position] != abi::kNone32 && !state.candidates.any(checks[position])) {
-      state.matched_count = 0;
-      ++position;
-      continue;
+  auto* due = state.worker->arena.allocate_array<std::uint64_t>(plan.words());
+  if (due == nullptr) return state.fail(abi::Reason::kTransactionMemory);
+  plan.mark_due(state, due);
+  for (std::uint32_t position = 0;;) {
+    const std::uint32_t next = next_due({due, plan.words()}, position);
+    if (next != position) state.matched_count = 0;  // those between do not match
+    if (next >= plan.size()) break;
+    position = next;
+    const std::uint32_t index = list[position];
+    const abi::Rule& rule = rules[index];
+    if (state.unscanned_body != kNoValue && plan.reads_body(position)) {
+      if (wants_body(state, rule)) {
+        scan_body(state, ask_for_body(state, position));
+        plan.mark_due(state, due);
+      }
+      if (!plan.may_match(state, position)) {
+        state.matched_count = 0;
+        ++position;
+        continue;
+      }
     }
     if ((state.allow_phases >> phase & 1) != 0) break;
-    const abi::Rule& rule = rules[list[position]];
     ++position;
     if (!state.spend(1)) break;
     if (state.removal_count > 0 && is_removed(state, rule)) continue;
     ChainRun run;
-    const std::uint32_t index = list[position - 1];
     if (!(state.worker->costs.empty() ? match_chain(state, index, run)
                                       : match_measured(state, index, run))) {
       continue;

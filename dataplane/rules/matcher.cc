@@ -34,10 +34,7 @@ void set_capture(TransactionState& state, std::size_t group, std::string_view te
     return state.tx.set(static_cast<std::uint32_t>(group), state.keep(text));
   }
   const char name[2] = {static_cast<char>('0' + group / 10), static_cast<char>('0' + group % 10)};
-  std::uint32_t index = state.tx.find({name, 2});
-  if (index == TxStore::kNotFound) {
-    index = state.tx.find_or_add(state.keep(std::string_view(name, 2)), state.region);
-  }
+  const std::uint32_t index = state.tx.find_or_add({name, 2}, state.region);
   if (index == TxStore::kNotFound) return state.fail_memory();
   state.tx.set(index, state.keep(text));
 }

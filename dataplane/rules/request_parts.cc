@@ -8,6 +8,7 @@
 
 #include "dataplane/http/cookies.h"
 #include "dataplane/http/query.h"
+#include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -81,8 +82,9 @@ std::string_view request_line(const http::RequestHead& head) {
   const std::string_view raw = base::as_text(head.raw);
   std::size_t start = 0;
   while (start < raw.size() && (raw[start] == '\r' || raw[start] == '\n')) ++start;
-  const std::size_t end = raw.find_first_of("\r\n", start);
-  return raw.substr(start, end == std::string_view::npos ? end : end - start);
+  // find_first_of() would ask for each byte of the line whether it is one of the two.
+  const std::string_view line = raw.substr(start, raw.find('\n', start) - start);
+  return line.substr(0, line.find('\r'));
 }
 
 void add_target(TransactionState& state, const http::RequestHead& head) {
@@ -116,11 +118,17 @@ void add_authorization(TransactionState& state, std::string_view value) {
   }
 }
 
+void add_header(TransactionState& state, VariableId variable, const http::Field& field) {
+  const Bytes value = base::as_bytes(field.value);
+  add_member(state, variable, field.name, value);
+  state.header_facts |= state.ruleset->phase_plans().headers.of(variable, field.name, value);
+}
+
 std::string_view server_name(std::string_view host) { return host.substr(0, host.find(':')); }
 
 void add_fields(TransactionState& state, const http::RequestHead& head) {
   for (const http::Field& field : head.fields) {
-    add_member(state, VariableId::kRequestHeaders, field.name, base::as_bytes(field.value));
+    add_header(state, VariableId::kRequestHeaders, field);
     switch (field.id) {
       case http::FieldId::kCookie:
         http::for_each_cookie(field.value, [&](std::string_view name, std::string_view value) {
@@ -197,7 +205,7 @@ void add_response_head(TransactionState& state, const http::ResponseHead& head) 
   const std::string_view line = base::as_text(head.raw);
   set_scalar(state, VariableId::kStatusLine, line.substr(0, line.find_first_of("\r\n")));
   for (const http::Field& field : head.fields) {
-    add_member(state, VariableId::kResponseHeaders, field.name, base::as_bytes(field.value));
+    add_header(state, VariableId::kResponseHeaders, field);
     if (field.id == http::FieldId::kContentType) {
       set_scalar(state, VariableId::kResponseContentType,
                  field.value.substr(0, field.value.find(';')));

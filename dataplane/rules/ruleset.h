@@ -21,6 +21,7 @@ namespace sluice::rules {
 class Regex;
 class GeoDatabase;
 class SlotIndex;
+struct PhasePlans;
 struct ScanIndex;
 
 /// Checks everything about an image that a reader relies on: magic, versions, digests, sections,
@@ -70,6 +71,7 @@ class Ruleset {
   [[nodiscard]] std::uint32_t database_count() const { return header_->databases.count; }
   [[nodiscard]] const ScanIndex& scan_index() const;
   [[nodiscard]] const SlotIndex& slot_index() const;
+  [[nodiscard]] const PhasePlans& phase_plans() const;
   /// Hyperscan's scratch for one worker, an hs_scratch_t.
   [[nodiscard]] void* scratch(std::uint32_t worker_index) const;
   /// Bytes of machine code and tables beside the image.

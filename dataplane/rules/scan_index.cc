@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "dataplane/abi/names.h"
+#include "dataplane/rules/byte_class.h"
 #include "dataplane/rules/ruleset.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -15,14 +16,6 @@ namespace sluice::rules {
 namespace {
 
 constexpr std::size_t kLongKey = 63;
-
-bool looks_at_body(const Ruleset& ruleset, const abi::Rule& rule) {
-  const auto targets = ruleset.array<abi::RuleTarget>(ruleset.header().targets)
-                           .subspan(rule.first_target, rule.target_count);
-  return std::any_of(targets.begin(), targets.end(), [](const abi::RuleTarget& target) {
-    return target.variable == static_cast<std::uint16_t>(abi::VariableId::kRequestBody);
-  });
-}
 
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -46,6 +39,33 @@ ScanIndex::KeyShape shape_of(std::string_view pattern, bool caseless) {
   return shape;
 }
 
+ScanIndex::Late late_rows(const Ruleset& ruleset, const abi::ScanSet& set) {
+  constexpr std::size_t kRowsMax = 64;  // of one passing_rows()
+  const abi::RulesetHeader& header = ruleset.header();
+  ScanIndex::Late late;
+  for (std::uint32_t at = set.plain_node_count; at < set.node_count; ++at) {
+    late.nodes |= abi::node_bit(at);
+  }
+  const auto rows = ruleset.array<abi::ScanRow>(header.rows);
+  const auto classes = ruleset.array<std::uint64_t>(header.row_classes);
+  const auto add = [&](const abi::ScanRows& some) {
+    for (std::uint32_t row = some.first_row; row < some.first_row + some.row_count; ++row) {
+      const bool known =
+          std::find(late.classes.begin(), late.classes.end(), classes[row]) != late.classes.end();
+      if ((rows[row].nodes & late.nodes) != 0 && !known) late.classes.push_back(classes[row]);
+    }
+  };
+  for (const abi::ScanRows& each :
+       ruleset.array<abi::ScanRows>(header.groups).subspan(set.first_group, set.group_count)) {
+    add(each);
+  }
+  for (const abi::ScanRows& each :
+       ruleset.array<abi::ScanRows>(header.keys).subspan(set.first_key, set.key_count)) {
+    add(each);
+  }
+  return late.classes.size() <= kRowsMax ? late : ScanIndex::Late{};
+}
+
 }  // namespace
 
 void ScanIndex::build(const Ruleset& ruleset) {
@@ -63,9 +83,16 @@ void ScanIndex::build(const Ruleset& ruleset) {
   }
   for (const abi::TransformNode& node : ruleset.array<abi::TransformNode>(header.nodes)) {
     const auto id = static_cast<abi::TransformId>(node.transform);
-    node_changes.push_back(node.is_transparent != 0 ? 0 : change_classes(id));
+    const std::uint64_t ignored = node.ignores_case != 0 ? class_bit(ByteClass::kUpper) : 0;
+    node_changes.push_back(change_classes(id) & ~ignored);
   }
   const auto set_nodes = ruleset.array<std::uint16_t>(header.set_nodes);
+  const auto nodes = ruleset.array<abi::TransformNode>(header.nodes);
+  for (std::uint16_t node : set_nodes) {
+    std::uint64_t changes = 0;
+    for (; node != 0; node = nodes[node].parent) changes |= node_changes[node];
+    chain_changes.push_back(changes);
+  }
   const auto set_grams = ruleset.array<std::uint64_t>(header.set_grams);
   for (const abi::ScanSet& set : ruleset.array<abi::ScanSet>(header.sets)) {
     std::uint64_t changes = 0;
@@ -73,18 +100,11 @@ void ScanIndex::build(const Ruleset& ruleset) {
       if (node != 0) changes |= node_changes[node];
     }
     set_changes.push_back(changes);
+    late.push_back(late_rows(ruleset, set));
     std::uint32_t keys = set.first_key;
     for (std::uint32_t word = 0; word < abi::kGramWords; ++word) {
       word_keys.push_back(keys);
       keys += static_cast<std::uint32_t>(std::popcount(set_grams[word_keys.size() - 1]));
-    }
-  }
-  for (std::uint32_t phase = 0; phase < abi::kPhaseCount; ++phase) {
-    for (const std::uint32_t index : ruleset.array<std::uint32_t>(header.phases[phase])) {
-      const abi::Rule& rule = ruleset.rules()[index];
-      phase_bodies[phase].push_back(looks_at_body(ruleset, rule) ? 1 : 0);
-      phase_checks[phase].push_back((rule.flags & abi::kRuleScanned) != 0 ? rule.check
-                                                                          : abi::kNone32);
     }
   }
   for (const abi::RegexSpec& regex : ruleset.array<abi::RegexSpec>(header.regexes)) {

@@ -10,6 +10,7 @@
 
 #include "dataplane/abi/ruleset.h"
 #include "dataplane/abi/variables.h"
+#include "dataplane/rules/row_filter.h"
 
 namespace sluice::rules {
 
@@ -24,15 +25,19 @@ struct ScanIndex {
     std::uint64_t key_sizes = 0;         ///< bit n: a key has n bytes; bit 63: it has more
   };
   std::array<Zones, 2 * abi::kVariableCount> zones{};
-  std::vector<std::uint64_t> node_changes;  ///< change_classes() by node; 0 where transparent
-  std::vector<std::uint64_t> set_changes;   ///< of all plain nodes of a set together
-  std::vector<std::uint32_t> word_keys;     ///< by word of `set_grams`: the key of its first bit
-  /// By phase and position in it: the check without which the rule is passed over, or kNone32.
-  /// Apart from the rules, so that passing over many of them touches few lines of memory.
-  std::array<std::vector<std::uint32_t>, abi::kPhaseCount> phase_checks;
-
-  /// The same for rules that look at REQUEST_BODY: 1.
-  std::array<std::vector<std::uint8_t>, abi::kPhaseCount> phase_bodies;
+  /// change_classes() by node; without upper case where scans ignore it.
+  std::vector<std::uint64_t> node_changes;
+  /// By place in `set_nodes`: the changes of all steps of the node's chain.
+  std::vector<std::uint64_t> chain_changes;
+  std::vector<std::uint64_t> set_changes;  ///< of all plain nodes of a set together
+  /// Of a set, what the rows ask for that are wanted behind transformations that change every
+  /// value (base64Decode): such a form is mostly noise that no row would let through.
+  struct Late {
+    std::uint64_t nodes = 0;             ///< node_bit() of those nodes; 0: too many rows
+    std::vector<std::uint64_t> classes;  ///< of the rows
+  };
+  std::vector<Late> late;                ///< by set
+  std::vector<std::uint32_t> word_keys;  ///< by word of `set_grams`: the key of its first bit
 
   /// A pattern of keys that is plain text: what most selectors are.
   struct KeyShape {
@@ -42,6 +47,13 @@ struct ScanIndex {
   std::vector<KeyShape> key_shapes;  ///< by regex
 
   void build(const Ruleset& ruleset);
+  /// False if no row lets a form with these nodes and byte classes through.
+  [[nodiscard]] bool may_pass(std::uint32_t set, std::uint64_t nodes, std::uint64_t classes) const {
+    const Late& rows = late[set];
+    return (nodes & ~rows.nodes) != 0 ||
+           passing_rows(rows.classes.data(), static_cast<unsigned>(rows.classes.size()), classes) !=
+               0;
+  }
   /// The set that looks at a member's value (code: VariableId * 2) or name (+ 1); kNone32: none
   /// does.
   [[nodiscard]] std::uint32_t set_for(const Ruleset& ruleset, std::uint32_t code,

@@ -59,6 +59,7 @@ struct TransactionState {
   ValueTable values;
   TxStore tx;
   Candidates candidates;
+  std::uint64_t header_facts = 0;  ///< HeaderFacts of the headers so far
   BodyBuffer request_body, response_body;
   LongBody* long_body = nullptr;  ///< reads the request body once it is too long to be kept
   Region adopted;                 ///< of the batch of a long body that decided

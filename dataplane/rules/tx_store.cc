@@ -70,8 +70,11 @@ std::uint32_t TxStore::find_or_add(std::string_view key, Region& region) {
     members_ = larger;
     capacity_ *= 2;
   }
+  auto* copy = static_cast<char*>(region.allocate(key.size(), 1));
+  if (copy == nullptr) return kNotFound;
+  std::copy(key.begin(), key.end(), copy);
   std::uint16_t& head = buckets_[bucket_of(hash)];
-  members_[size()] = {key, {}, false, head};
+  members_[size()] = {{copy, key.size()}, {}, false, head};
   head = static_cast<std::uint16_t>(size());
   return slot_count_ + extra_count_++;
 }

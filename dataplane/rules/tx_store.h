@@ -38,7 +38,7 @@ class TxStore {
   [[nodiscard]] std::uint32_t find(std::string_view key) const;
   /// Slots: 0..slot_count() - 1.
   [[nodiscard]] std::uint32_t slot_count() const { return slot_count_; }
-  /// find(), and else a new member (`key` must stay). kNotFound when full.
+  /// find(), and else a new member under a copy of the key. kNotFound when full.
   std::uint32_t find_or_add(std::string_view key, Region& region);
   void set(std::uint32_t index, std::string_view value) {
     members_[index].value = value;

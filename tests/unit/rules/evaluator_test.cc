@@ -53,6 +53,61 @@ TEST(Evaluator, ManyCandidatesOfOneCheckAreTriedOneByOne) {
   }
 }
 
+TEST(Evaluator, RulesOnHeadersMatchByWhatTheRequestHas) {
+  // Such rules are passed over by what headers there are: each of them must match where it should.
+  const std::string rules =
+      "SecRule REQUEST_HEADERS:X-A \"@rx ^$\" \"id:1,phase:1,pass,log\"\n"
+      "SecRule REQUEST_HEADERS:X-A \"!@rx ^b$\" \"id:2,phase:1,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"@eq 0\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"!@eq 0\" \"id:4,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"@gt 1\" \"id:5,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"@ge 0\" \"id:6,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"!@eq 1\" \"id:7,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"!@gt 0\" \"id:8,phase:2,pass,log\"\n"
+      "SecRule REQUEST_METHOD \"@streq GET\" \"id:9,phase:2,pass,log,chain\"\n"
+      "SecRule REQUEST_HEADERS:X-A \"!@streq b\" \"chain\"\n"
+      "SecRule &REQUEST_HEADERS:X-B \"@eq 0\"\n"
+      "SecRule REQUEST_METHOD \"@streq GET\" \"id:10,phase:2,pass,log,chain,setvar:tx.seen=1\"\n"
+      "SecRule REQUEST_HEADERS:X-A \"!@streq b\"\n"
+      "SecRule TX:seen \"@eq 1\" \"id:11,phase:2,pass,log\"\n"
+      "SecRule REQUEST_HEADERS:X-A|REQUEST_HEADERS:X-B \"!@rx ^b$\" \"id:12,phase:2,pass,log\"\n"
+      "SecRule &REQUEST_HEADERS:X-A \"@eq 2\" \"id:13,phase:3,pass,log\"\n"
+      "SecRule REQUEST_COOKIES \"!@streq c\" \"id:14,phase:2,pass,log\"\n";
+  EXPECT_EQ(judge(rules, get("/")).ids, (Ids{3, 6, 7, 8, 11}));
+  EXPECT_EQ(judge(rules, get("/", "X-A:\r\n")).ids, (Ids{1, 2, 4, 6, 9, 10, 11, 12}));
+  EXPECT_EQ(judge(rules, get("/", "x-a: b\r\n")).ids, (Ids{4, 6, 11}));
+  EXPECT_EQ(judge(rules, get("/", "X-a: c\r\nX-B: d\r\n")).ids, (Ids{2, 4, 6, 10, 11, 12}));
+  EXPECT_EQ(judge(rules, get("/", "X-A: b\r\nX-A: b\r\nCookie: d=e\r\n")).ids,
+            (Ids{4, 5, 6, 7, 11, 14}));
+  EXPECT_EQ(judge(rules, get("/", "X-A: b\r\nX-A: b\r\n"), "HTTP/1.1 200 OK\r\n\r\n").ids,
+            (Ids{4, 5, 6, 7, 11, 13}));
+}
+
+TEST(Evaluator, MoreHeadersThanAreKeptApartAreStillLookedAt) {
+  std::string rules, headers;
+  Ids all;
+  for (std::uint32_t i = 1; i <= 40; ++i) {
+    const std::string name = "X-" + std::to_string(i);
+    rules += "SecRule REQUEST_HEADERS:" + name + " \"!@streq no\" \"id:" + std::to_string(i) +
+             ",phase:1,pass,log\"\n";
+    headers += name + ": yes\r\n";
+    all.push_back(i);
+  }
+  EXPECT_EQ(judge(rules, get("/", headers)).ids, all);
+  EXPECT_EQ(judge(rules, get("/")).ids, Ids{});
+}
+
+TEST(Evaluator, CmdLineFindsWordsOfAnyCaseBehindItsOwnSigns) {
+  const std::string rules =
+      "SecRule ARGS \"@rx cat/etc/[a-z]+d$\" \"id:1,phase:2,pass,log,t:none,t:cmdLine\"\n"
+      "SecRule ARGS \"@contains Cat\" \"id:2,phase:2,pass,log,t:none\"\n"
+      "SecRule ARGS \"@rx C\" \"id:3,phase:2,pass,log,t:none,t:cmdLine\"\n"
+      "SecRule ARGS \"@streq Q2F0IA==\" \"id:4,phase:2,pass,log,t:cmdLine,t:base64Encode\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=CaT+/ETC/PASSWD")).ids, Ids{1});
+  EXPECT_EQ(judge(rules, get("/?a=Cat%09%09/etc/p%5ea%22sswd")).ids, (Ids{1, 2}));
+  EXPECT_EQ(judge(rules, get("/?a=Cat+")).ids, Ids{2});
+}
+
 TEST(Evaluator, RegexOnArgumentBlocksWithItsStatus) {
   const std::string rules =
       "SecRule ARGS:q \"@rx attack\\d+\" \"id:1,phase:2,deny,status:418,log\"\n";
