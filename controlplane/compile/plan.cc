@@ -40,7 +40,7 @@ class Planner {
       : strings_(strings), maker_(maker), program_(program), report_(report) {}
 
   void run(const std::vector<LoweredCheck>& checks) {
-    mark_transparent(program_);
+    mark_case_ignored(program_);
     for (const LoweredCheck& check : checks) plan_check(check);
     make_databases();
     make_patterns();

@@ -110,7 +110,7 @@ bool commutes_with_lowercase(TransformId id) {
 
 }  // namespace
 
-void mark_transparent(Program& program) {
+void mark_case_ignored(Program& program) {
   std::vector<bool> safe(program.nodes.size(), true);
   for (std::size_t i = program.nodes.size(); i-- > 1;) {
     const abi::TransformNode& node = program.nodes[i];
@@ -120,8 +120,9 @@ void mark_transparent(Program& program) {
   }
   for (std::size_t i = 1; i < program.nodes.size(); ++i) {
     abi::TransformNode& node = program.nodes[i];
-    const bool lowers = static_cast<TransformId>(node.transform) == TransformId::kLowercase;
-    node.is_transparent = lowers && safe[i] ? 1 : 0;
+    const auto id = static_cast<TransformId>(node.transform);
+    const bool lowers = id == TransformId::kLowercase || id == TransformId::kCmdLine;
+    node.ignores_case = lowers && safe[i] ? 1 : 0;
   }
 }
 
@@ -135,7 +136,7 @@ bool always_changes(const Program& program, std::uint16_t node) {
 
 bool ignores_case(const Program& program, std::uint16_t node) {
   for (; node != 0; node = program.nodes[node].parent) {
-    if (program.nodes[node].is_transparent != 0) return true;
+    if (program.nodes[node].ignores_case != 0) return true;
   }
   return false;
 }

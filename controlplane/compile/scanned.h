@@ -22,13 +22,14 @@ Lists lists_of(abi::VariableId variable);
 /// Variables whose values are all in the table, and so scanned.
 bool is_scanned(abi::VariableId variable);
 
-/// A lowercase node is transparent to scans if all that ever comes behind it commutes with it.
-void mark_transparent(Program& program);
+/// A node that makes letters lower case need not do so for scans if all that ever comes behind it
+/// commutes with that.
+void mark_case_ignored(Program& program);
 
 /// True if the node, or one on the way to it, changes every value, whatever bytes it has.
 bool always_changes(const Program& program, std::uint16_t node);
 
-/// True if a transparent node lies on the way to `node`: scans must ignore case.
+/// True if such a node lies on the way to `node`: scans must ignore case.
 bool ignores_case(const Program& program, std::uint16_t node);
 
 }  // namespace sluice::compile

@@ -4,17 +4,48 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string_view>
+#include <type_traits>
 
 namespace sluice::abi {
+
+namespace detail {
+
+/// Eight bytes with A-Z made lower case, all at once: the high bit of a byte's low seven bits plus
+/// a constant tells whether they are beyond a bound.
+constexpr std::uint64_t lower_eight(std::uint64_t bytes) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  const std::uint64_t low = bytes & (0x7f * kEach);
+  const std::uint64_t from_a = low + (0x80 - 'A') * kEach;
+  const std::uint64_t beyond_z = low + (0x7f - 'Z') * kEach;
+  return bytes | (((from_a ^ beyond_z) & ~bytes & (0x80 * kEach)) >> 2);
+}
+
+/// Of `size` bytes, 1 to 8.
+constexpr std::uint64_t load_lower(const char* at, std::size_t size) {
+  std::uint64_t bytes = 0;
+  if (std::is_constant_evaluated()) {
+    for (std::size_t i = size; i > 0; --i)
+      bytes = bytes << 8 | static_cast<unsigned char>(at[i - 1]);
+  } else {
+    std::memcpy(&bytes, at, size);
+  }
+  return lower_eight(bytes);
+}
+
+}  // namespace detail
 
 /// Equal without ASCII case, as SecLang compares the names of directives, operators and so on.
 constexpr bool same_name(std::string_view left, std::string_view right) {
   if (left.size() != right.size()) return false;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    const char l = left[i] >= 'A' && left[i] <= 'Z' ? static_cast<char>(left[i] + 32) : left[i];
-    const char r = right[i] >= 'A' && right[i] <= 'Z' ? static_cast<char>(right[i] + 32) : right[i];
-    if (l != r) return false;
+  std::size_t i = 0;
+  for (; i + 8 <= left.size(); i += 8) {
+    if (detail::load_lower(&left[i], 8) != detail::load_lower(&right[i], 8)) return false;
+  }
+  for (; i < left.size(); ++i) {
+    if (detail::load_lower(&left[i], 1) != detail::load_lower(&right[i], 1)) return false;
   }
   return true;
 }

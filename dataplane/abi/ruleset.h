@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 4;
+inline constexpr std::uint32_t kRulesetVersion = 5;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -60,9 +60,9 @@ struct RuleTarget {
 struct TransformNode {
   std::uint16_t parent;
   std::uint8_t transform;  ///< a TransformId
-  /// 1: lowercase, and what comes behind it commutes with it: scans, which ignore case for every
-  /// pattern behind it, take the parent's value.
-  std::uint8_t is_transparent;
+  /// 1: it makes letters lower case, and what comes behind it commutes with that: scans, which
+  /// ignore case for every pattern behind it, leave the letters as they are.
+  std::uint8_t ignores_case;
 };
 inline constexpr std::uint32_t kTransformNodesMax = 256;
 

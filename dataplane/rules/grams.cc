@@ -67,14 +67,31 @@ SLUICE_VBMI inline __mmask64 are_wanted(__m512i first, __m512i second, const Wan
   return _mm512_test_epi8_mask(_mm512_mask_blend_epi8(last, below, above), bits);
 }
 
+SLUICE_VBMI bool has_vbmi(const GramSet::Codes& codes, Gram pair) {
+  const __m512i first = _mm512_set1_epi8(static_cast<char>(pair / 64));
+  const __m512i second = _mm512_set1_epi8(static_cast<char>(pair % 64));
+  for (std::size_t at = 0; at < codes.count; at += 64) {
+    const std::size_t left = codes.count - at;
+    const __mmask64 lanes = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
+    const __mmask64 found = _mm512_mask_cmpeq_epi8_mask(
+        _mm512_mask_cmpeq_epi8_mask(lanes, first, _mm512_load_si512(&codes.first[at])), second,
+        _mm512_load_si512(&codes.second[at]));
+    if (found != 0) return true;
+  }
+  return false;
+}
+
 template <typename Visit>
-SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, Visit visit) {
+SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, GramSet::Codes& codes,
+                           Visit visit) {
   WantedTables tables;
   for (int i = 0; i < 8; ++i) tables.parts[i] = _mm512_loadu_si512(wanted + 8 * i);
   const __m512i low = _mm512_loadu_si512(kByteCodes.data());
   const __m512i high = _mm512_loadu_si512(kByteCodes.data() + 64);
   const __m512i digit = _mm512_set1_epi8(kCodeDigit);
   const std::size_t pairs = value.size() - 1;
+  const bool keeps = pairs <= GramSet::Codes::kMax;
+  codes.count = keeps ? pairs : 0;
   for (std::size_t at = 0; at < pairs; at += 64) {
     const std::uint8_t* here = &value[at];
     const __mmask64 lanes = pairs - at >= 64 ? ~__mmask64{0} : (__mmask64{1} << (pairs - at)) - 1;
@@ -82,6 +99,10 @@ SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, Visit
     const __m512i second_bytes = _mm512_maskz_loadu_epi8(lanes, here + 1);
     const __m512i first = codes_of(first_bytes, low, high);
     const __m512i second = codes_of(second_bytes, low, high);
+    if (keeps) {
+      _mm512_store_si512(&codes.first[at], first);
+      _mm512_store_si512(&codes.second[at], second);
+    }
     for (std::uint64_t found = are_wanted(first, second, tables) & lanes; found != 0;
          found &= found - 1) {
       visit(codes_at(here + std::countr_zero(found)));
@@ -121,6 +142,7 @@ const bool kHasVbmi = __builtin_cpu_supports("avx512vbmi") != 0 &&
 std::size_t GramSet::assign(base::Bytes value, const std::uint64_t* wanted, Gram* hits) {
   value_ = value;
   is_filled_ = false;
+  codes_.count = 0;
   if (value.size() < 2) return 0;
   noted_.clear();
   std::size_t count = 0;
@@ -130,11 +152,21 @@ std::size_t GramSet::assign(base::Bytes value, const std::uint64_t* wanted, Gram
     hits[count++] = static_cast<Gram>(pair);
   };
   if (kHasVbmi) {
-    find_vbmi(value, wanted, note);
+    find_vbmi(value, wanted, codes_, note);
   } else {
     find_one_by_one(value, wanted, note);
   }
   return count;
+}
+
+/// has() by codes_.
+bool GramSet::has_here(Gram pair) const {
+  const unsigned first = pair / 64, second = pair % 64;
+  if (first != 63 && second != 63) return has_vbmi(codes_, pair);
+  const unsigned number = first == 63 ? second : first + 62;
+  const char digits[2] = {static_cast<char>('0' + number / 10),
+                          static_cast<char>('0' + number % 10)};
+  return number < 100 && base::as_text(value_).find({digits, 2}) != std::string_view::npos;
 }
 
 void GramSet::fill() {

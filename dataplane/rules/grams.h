@@ -82,9 +82,19 @@ class GramSet {
   std::size_t assign(base::Bytes value, const std::uint64_t* wanted, Gram* hits);
   /// Whether the value has a pair, or kAnyGram is asked for. The first call after assign() is O(n).
   [[nodiscard]] bool has(Gram pair) {
+    if (pair == kAnyGram) return true;
+    if (!is_filled_ && codes_.count > 0) return has_here(pair);
     if (!is_filled_) fill();
     return seen_.has(pair);
   }
+
+  /// The codes of the pairs of a short value, where they were at hand: comparing them all with a
+  /// pair is cheaper than noting each of them.
+  struct Codes {
+    static constexpr std::size_t kMax = 1024;
+    alignas(64) std::array<std::uint8_t, kMax> first, second;
+    std::size_t count = 0;  ///< of pairs; 0: not kept
+  };
 
  private:
   /// A set of pairs that is emptied in O(1).
@@ -102,9 +112,11 @@ class GramSet {
     std::array<std::uint8_t, 4096> stamps_{};
     std::uint8_t stamp_ = 0;
   };
+  [[nodiscard]] bool has_here(Gram pair) const;
   void fill();
 
   Stamps seen_, noted_;
+  Codes codes_{};
   base::Bytes value_;
   bool is_filled_ = false;
 };

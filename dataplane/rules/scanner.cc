@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstring>
 
+#include "dataplane/abi/names.h"
 #include "dataplane/rules/byte_class.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/sqli_words.h"
@@ -38,6 +39,11 @@ constexpr std::uint8_t kNoForm = 0xff;
 constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
 constexpr std::size_t kAloneBytesMax = 40;
 constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
+
+/// node_bit() of each of 64 nodes from `start` on that is set in `places`.
+constexpr std::uint64_t nodes_at(std::uint32_t start, std::uint64_t places) {
+  return start == 0 || places == 0 ? places : abi::node_bit(63);
+}
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
 /// form goes through sieves: byte classes or a pair of bytes that a pattern cannot do without, all
@@ -107,16 +113,16 @@ class Scanner {
     form_count_ = 1;
     step_count_ = 0;
     current_ = 0;
-    const bool plain = (index_.set_changes[set] & forms_[0].classes) == 0;
-    one_form_ = plain && set_->plain_node_count == set_->node_count;
+    one_form_ = (index_.set_changes[set] & forms_[0].classes) == 0 &&
+                set_->plain_node_count == set_->node_count;
     if (one_form_) return scan_form(forms_[0]);
     const std::size_t arena_used = state_.worker->arena.used();
-    if (make_forms(plain)) {
+    if (make_forms()) {
       for (; current_ < form_count_; ++current_) scan_form(forms_[current_]);
     }
     state_.worker->arena.shrink_to(arena_used);
   }
-  bool make_forms(bool plain);
+  bool make_forms();
   bool step(std::uint16_t node);
   void scan_form(const Form& form);
   void sieve_by_class(const Form& form);
@@ -185,17 +191,28 @@ class Scanner {
   std::uint8_t form_of_node_[abi::kTransformNodesMax];
 };
 
-/// plain: no transformation of the plain nodes changes the value.
-bool Scanner::make_forms(bool plain) {
-  std::memset(form_of_node_, plain ? 0 : kNoForm, nodes_.size());
-  form_of_node_[0] = 0;
-  const std::uint32_t first = plain ? set_->plain_node_count : 0;
-  forms_[0].nodes = first >= 63 ? kAllNodes : abi::node_bit(first) - 1;
-  for (std::uint32_t position = first; position < set_->node_count; ++position) {
-    const std::uint16_t node = set_nodes_[set_->first_node + position];
-    if (asks_less_ && node != 0 && !asked_nodes_[node]) continue;
-    if (node != 0 && !step(node)) return false;
-    forms_[form_of_node_[node]].nodes |= abi::node_bit(position);
+bool Scanner::make_forms() {
+  std::memset(form_of_node_, 0, nodes_.size());
+  forms_[0].nodes = 0;
+  for (std::uint32_t start = 0; start < set_->node_count; start += 64) {
+    const std::uint32_t first = set_->first_node + start;
+    const std::uint32_t count = std::min(set_->node_count - start, 64u);
+    // Chains that ask for nothing that the value has leave it as it is.
+    std::uint64_t unchanged = forms_[0].bytes.empty() ? 0
+                                                      : passing_rows(&index_.chain_changes[first],
+                                                                     count, ~forms_[0].classes);
+    forms_[0].nodes |= nodes_at(start, unchanged);
+    const std::uint64_t all = kAllNodes >> (64 - count);
+    for (std::uint64_t left = all & ~unchanged; left != 0; left &= left - 1) {
+      const auto place = static_cast<std::uint32_t>(std::countr_zero(left));
+      const std::uint16_t node = set_nodes_[first + place];
+      if (asks_less_ && node != 0 && !asked_nodes_[node]) {
+        form_of_node_[node] = kNoForm;
+        continue;
+      }
+      if (node != 0 && !step(node)) return false;
+      forms_[form_of_node_[node]].nodes |= abi::node_bit(start + place);
+    }
   }
   return true;
 }
@@ -230,9 +247,12 @@ bool Scanner::step(std::uint16_t node) {
   }
   std::uint8_t to = from;
   if (result.outcome == TransformOutcome::kChanged) {
+    const bool ignores_case = transform.ignores_case != 0;
     const auto same = std::find_if(forms_, forms_ + form_count_, [&](const Form& form) {
-      return form.bytes.size() == result.output.size() &&
-             std::equal(form.bytes.begin(), form.bytes.end(), result.output.begin());
+      return ignores_case
+                 ? abi::same_name(base::as_text(form.bytes), base::as_text(result.output))
+                 : form.bytes.size() == result.output.size() &&
+                       std::equal(form.bytes.begin(), form.bytes.end(), result.output.begin());
     });
     to = static_cast<std::uint8_t>(same - forms_);
     if (to == form_count_) forms_[form_count_++] = {result.output, class_bitmap(result.output), 0};
@@ -243,6 +263,7 @@ bool Scanner::step(std::uint16_t node) {
 }
 
 void Scanner::scan_form(const Form& form) {
+  if (!index_.may_pass(set_index_, form.nodes, form.classes)) return;
   sieve_by_class(form);
   if (form.bytes.size() > 1 && set_->key_count > 0) sieve_by_gram(form);
   if (wanted_count_ > 0) look_closely(form);
@@ -273,6 +294,13 @@ void Scanner::sieve_by_gram(const Form& form) {
 }
 
 void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
+  constexpr std::uint32_t kFew = 4;
+  if (rows.row_count <= kFew) {
+    for (std::uint32_t row = rows.first_row; row < rows.first_row + rows.row_count; ++row) {
+      if ((row_classes_[row] & ~form.classes) == 0) sieve_row(form, rows_[row]);
+    }
+    return;
+  }
   for (std::uint32_t start = 0; start < rows.row_count; start += 64) {
     const std::uint32_t first = rows.first_row + start;
     std::uint64_t passing =
