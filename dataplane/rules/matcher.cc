@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "dataplane/abi/operators.h"
+#include "dataplane/rules/injection.h"
 #include "dataplane/rules/operator/geo_lookup.h"
 #include "dataplane/rules/operator/ip_match.h"
 #include "dataplane/rules/operator/operator.h"
@@ -21,10 +22,14 @@ namespace {
 
 using abi::OperatorId;
 
-/// PCRE2 counts work in its own units, of 3 to 6 ns with machine code: so many are one step.
+/// PCRE2 counts work in its own units, of 3 to 10 ns with machine code, for each start of a match
+/// apart: an attempt that needs no more than a few at each start costs as many steps as this many
+/// starts, one that needed more costs half of what was allowed at one start besides.
 constexpr std::uint32_t kRegexWorkPerStep = 4;
 constexpr std::uint32_t kRegexStepsLeast = 8;
-constexpr std::uint32_t kSqliStepsPerToken = 4;
+constexpr std::uint32_t kRegexStartWork = 32, kRegexWorkGrowth = 2;
+/// An attempt that was not enough is repeated on an eighth of the starts, at least so many.
+constexpr std::size_t kRegexPieces = 8, kRegexStartsLeast = 8, kRegexStartsGrowth = 4;
 
 bool captures(const abi::Rule& rule) { return (rule.flags & abi::kRuleCapture) != 0; }
 
@@ -153,16 +158,30 @@ MatchOutcome run_ip_match(TransactionState& state, const abi::Rule& rule, Bytes 
 
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value) {
   ++state.worker->counts.regex_confirms;
-  state.spend(kRegexStepsLeast + value.size() / kRegexWorkPerStep);
-  RegexLimits limits;
-  limits.match = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-      kRegexStepsLeast * kRegexWorkPerStep + value.size(), abi::kRegexMatchLimit));
+  RegexContext& context = state.worker->regex;
+  std::size_t first = 0, starts = value.size() + 1;
+  std::uint32_t work = kRegexStartWork;
   for (;;) {
-    state.worker->regex.set_limits(limits);
-    const MatchOutcome outcome = state.worker->regex.match(regex, value);
-    if (outcome != MatchOutcome::kLimit || limits.match == abi::kRegexMatchLimit) return outcome;
-    limits.match = std::min(8 * limits.match, abi::kRegexMatchLimit);
-    if (!state.spend(limits.match / kRegexWorkPerStep)) return MatchOutcome::kLimit;
+    const std::size_t last = std::min(first + starts - 1, value.size());
+    const std::size_t hard = work == kRegexStartWork ? 0 : work / 2;
+    if (!state.spend(kRegexStepsLeast + (last - first + hard) / kRegexWorkPerStep)) {
+      return MatchOutcome::kLimit;
+    }
+    context.set_limits({.match = work});
+    const MatchOutcome outcome = context.match_between(regex, value, first, last);
+    if (outcome == MatchOutcome::kMatch) return outcome;
+    if (outcome == MatchOutcome::kNoMatch) {
+      if (last == value.size()) return outcome;
+      first = last + 1;
+      starts = kRegexStartsGrowth * std::max(starts, kRegexStartsLeast);
+      work = kRegexStartWork;
+    } else if (last - first >= kRegexStartsLeast && regex.in_pieces()) {
+      starts = std::max((last - first) / kRegexPieces, kRegexStartsLeast);
+    } else if (work < abi::kRegexMatchLimit) {
+      work = std::min(kRegexWorkGrowth * work, abi::kRegexMatchLimit);
+    } else {
+      return outcome;
+    }
   }
 }
 
@@ -186,21 +205,14 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
     case OperatorId::kValidateByteRange:
       return outcome_of(outside_byte_range(
           state.ruleset->array<ByteRange>(state.header().byte_ranges)[rule.argument_index], value));
-    case OperatorId::kDetectSqli: {
-      // A token for every second byte is the value's own, at up to 150 ns; then those beyond.
-      state.spend(4 + 2 * value.size());
-      char fingerprint[kSqliFingerprintBytes] = {};
-      const std::uint32_t tokens = state.sqli_tokens_left;
-      const MatchOutcome outcome = detect_sqli(value, state.sqli_tokens_left, fingerprint);
-      state.spend(kSqliStepsPerToken * (tokens - state.sqli_tokens_left));
-      if (outcome == MatchOutcome::kMatch && captures(rule)) set_capture(state, 0, fingerprint);
-      return outcome;
-    }
+    case OperatorId::kDetectSqli:
     case OperatorId::kDetectXss: {
-      state.spend(4 + value.size());  // at most 25 ns a byte
-      const MatchOutcome outcome = detect_xss(value, state.worker->arena);
+      char fingerprint[kSqliFingerprintBytes];
+      const MatchOutcome outcome = detect_injection(state, id, value, fingerprint);
       if (outcome == MatchOutcome::kMatch && captures(rule)) {
-        set_capture(state, 0, base::as_text(value));
+        set_capture(
+            state, 0,
+            id == OperatorId::kDetectSqli ? std::string_view(fingerprint) : base::as_text(value));
       }
       return outcome;
     }

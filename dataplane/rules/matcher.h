@@ -12,8 +12,9 @@ namespace sluice::rules {
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
                             Bytes& matched);
 
-/// The leftmost match of a pattern, its work taken from the budget: the first attempt may do as
-/// much as any honest match of a value of that length, each further one eight times as much, up to
+/// The leftmost match of a pattern, its work taken from the budget. PCRE2's limit is one for each
+/// start of a match, so the first attempt allows little at all of them together; those that need
+/// more are found by trying fewer at once, and tried with twice as much and so on, up to
 /// kRegexMatchLimit. Deterministic: the same value takes the same steps everywhere. kLimit: beyond.
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value);
 

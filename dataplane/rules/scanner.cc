@@ -11,6 +11,7 @@
 
 #include "dataplane/abi/names.h"
 #include "dataplane/rules/byte_class.h"
+#include "dataplane/rules/injection.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/sqli_words.h"
 #include "dataplane/rules/row_filter.h"
@@ -366,15 +367,15 @@ void Scanner::look_closely(const Form& form) {
 /// What no database looks for. libinjection is asked here and not first by its rule, so that the
 /// memo spares it too; beyond its limits a value stays a candidate and its rule fails by name.
 bool Scanner::may_match(abi::ScanKind kind, const Form& form) {
+  char fingerprint[kSqliFingerprintBytes];
   if (kind == abi::ScanKind::kSqli) {
-    if (!may_be_sqli(form.bytes, form.classes)) return false;
-    char fingerprint[kSqliFingerprintBytes];
-    state_.spend(4 + form.bytes.size() / 8);
-    return detect_sqli(form.bytes, state_.sqli_tokens_left, fingerprint) != MatchOutcome::kNoMatch;
+    return may_be_sqli(form.bytes, form.classes) &&
+           detect_injection(state_, abi::OperatorId::kDetectSqli, form.bytes, fingerprint) !=
+               MatchOutcome::kNoMatch;
   }
   if (kind == abi::ScanKind::kXss) {
-    state_.spend(4 + form.bytes.size() / 8);
-    return detect_xss(form.bytes, state_.worker->arena) != MatchOutcome::kNoMatch;
+    return detect_injection(state_, abi::OperatorId::kDetectXss, form.bytes, fingerprint) !=
+           MatchOutcome::kNoMatch;
   }
   return true;
 }

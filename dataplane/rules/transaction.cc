@@ -76,6 +76,7 @@ void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const Trans
   state.adopted.begin(worker.scratch_->pool, abi::kTransactionBytesMax);
   state.ruleset = &ruleset;
   state.worker = worker.scratch_.get();
+  ++state.worker->transactions;
   state.info = info;
   state.values.begin();
   state.engine = ruleset.settings().engine;

@@ -93,7 +93,7 @@ struct TransactionState {
   std::array<abi::Reason, 8> limits{};
   std::uint8_t limit_count = 0;
   std::uint64_t steps_left = abi::kRuleStepsBase, steps_spent = 0;
-  std::uint32_t sqli_tokens_left = abi::kSqliTokensMax;
+  SqliWork sqli;  ///< of libinjection
   std::uint64_t inspected_bytes = 0;
   std::uint64_t request_body_limit = 0, response_body_limit = 0;  ///< bytes; 0: none
   std::string_view collection_keys[abi::kVariableCount] = {};     ///< of initcol

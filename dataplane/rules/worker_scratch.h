@@ -11,6 +11,7 @@
 #include "dataplane/rules/candidates.h"
 #include "dataplane/rules/collections.h"
 #include "dataplane/rules/grams.h"
+#include "dataplane/rules/injection.h"
 #include "dataplane/rules/memo.h"
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/operator/regex.h"
@@ -31,11 +32,12 @@ struct ScanScratch {
 /// The inside of a WorkerState: one worker's memory for judging.
 struct WorkerScratch {
   WorkerScratch(std::span<std::uint8_t> pool_memory, std::span<std::uint8_t> arena_memory,
-                RegexContext context, Memo values)
+                RegexContext context, Memo values, InjectionMemo injection_memo)
       : pool(pool_memory),
         arena(arena_memory),
         regex(std::move(context)),
-        memo(std::move(values)) {}
+        memo(std::move(values)),
+        injections(std::move(injection_memo)) {}
   ~WorkerScratch();
 
   std::uint32_t index = 0;
@@ -44,6 +46,8 @@ struct WorkerScratch {
   RegexContext regex;
   base::HashKey key{};
   Memo memo;
+  InjectionMemo injections;
+  std::uint64_t transactions = 0;
   bool use_memo = true;
   Collections collections;  ///< not attached: collections stay empty
   ScanScratch scan;

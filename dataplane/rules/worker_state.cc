@@ -18,6 +18,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   if (!context.ok()) return context.error();
   auto memo = Memo::create();
   if (!memo.ok()) return memo.error();
+  auto injections = InjectionMemo::create();
+  if (!injections.ok()) return injections.error();
   const std::size_t bytes = options.transaction_bytes + options.scratch_bytes;
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -34,7 +36,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   if (state != nullptr) {
     state->scratch_.reset(new (std::nothrow) WorkerScratch(
         mapped.first(options.transaction_bytes), mapped.subspan(options.transaction_bytes),
-        std::move(context).value(), std::move(memo).value()));
+        std::move(context).value(), std::move(memo).value(), std::move(injections).value()));
   }
   if (state == nullptr || state->scratch_ == nullptr) {
     munmap(memory, bytes);

@@ -48,6 +48,11 @@ enum Flags : int { kNoQuote = 1, kSingleQuote = 2, kDoubleQuote = 4, kAnsi = 8, 
 /// A parse that ended this close to the end of its window might have gone otherwise with more to
 /// see.
 constexpr std::size_t kLookaheadBytes = 8;
+constexpr std::size_t kFirstPrefixBytes = 256, kPrefixGrowth = 4;
+
+std::size_t tokens_of(const State& state) {
+  return static_cast<std::size_t>(std::max(state.tokens, 1));
+}
 
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 bool is_word(char byte) {
@@ -71,21 +76,43 @@ std::size_t prefix_of(std::string_view text, std::size_t tokens) {
   return text.size();
 }
 
-/// One reading of the value: what stands before it in the statement is given by the quote. A parse
-/// cannot be stopped half-way; so it is given a prefix that cannot cost more tokens than are left,
-/// and a longer one where it came to the end with few (a long string).
-MatchOutcome check(State& state, Bytes value, int flags, std::size_t& tokens_left) {
+/// Reads a prefix of the value. True: more of it would change nothing.
+bool parse(State& state, std::string_view text, std::size_t prefix, int flags, SqliWork& work) {
+  libinjection_sqli_init(&state, text.data(), prefix, 0);
+  libinjection_sqli_fingerprint(&state, flags);
+  work.tokens_read += tokens_of(state);
+  return prefix == text.size() || state.at + kLookaheadBytes < prefix;
+}
+
+/// A parse cannot be stopped half-way, but nearly all end after a few tokens.
+bool parse_beginning(State& state, std::string_view text, int flags, SqliWork& work) {
+  const std::size_t most = std::min(text.size(), work.tokens_left);
+  for (std::size_t prefix = kFirstPrefixBytes; prefix < most; prefix *= kPrefixGrowth) {
+    if (parse(state, text, prefix, flags, work)) return true;
+  }
+  return false;
+}
+
+/// One that cannot cost more tokens than are left, and a longer one where it came to the end with
+/// few (a long string). False: they ran out.
+bool parse_all(State& state, std::string_view text, int flags, SqliWork& work) {
+  std::size_t prefix =
+      text.size() <= work.tokens_left ? text.size() : prefix_of(text, work.tokens_left);
+  while (prefix != 0) {
+    const bool ended = parse(state, text, prefix, flags, work);
+    work.tokens_left -= std::min(work.tokens_left, tokens_of(state));
+    if (ended) return true;
+    if (work.tokens_left <= tokens_of(state)) return false;
+    prefix += prefix_of(text.substr(prefix), work.tokens_left - tokens_of(state));
+  }
+  return false;
+}
+
+/// One reading of the value: what stands before it in the statement is given by the quote.
+MatchOutcome check(State& state, Bytes value, int flags, SqliWork& work) {
   const std::string_view text = base::as_text(value);
-  std::size_t window = text.size() <= tokens_left ? text.size() : prefix_of(text, tokens_left);
-  while (true) {
-    if (window == 0) return MatchOutcome::kLimit;
-    libinjection_sqli_init(&state, text.data(), window, 0);
-    libinjection_sqli_fingerprint(&state, flags);
-    const auto tokens = static_cast<std::size_t>(std::max(state.tokens, 1));
-    tokens_left -= std::min(tokens_left, tokens);
-    if (window == text.size() || state.at + kLookaheadBytes < window) break;
-    if (tokens_left <= tokens) return MatchOutcome::kLimit;
-    window += prefix_of(text.substr(window), tokens_left - tokens);
+  if (!parse_beginning(state, text, flags, work) && !parse_all(state, text, flags, work)) {
+    return MatchOutcome::kLimit;
   }
   state.bytes = value.size();  // it is searched for a word, and compared with token lengths
   return libinjection_sqli_check_fingerprint(&state) != 0 ? MatchOutcome::kMatch
@@ -94,38 +121,38 @@ MatchOutcome check(State& state, Bytes value, int flags, std::size_t& tokens_lef
 
 /// check() under ANSI rules, and under MySQL's if the value has comments that MySQL reads
 /// otherwise.
-MatchOutcome check_both(State& state, Bytes value, int quote, std::size_t& tokens_left) {
-  const MatchOutcome outcome = check(state, value, quote | kAnsi, tokens_left);
+MatchOutcome check_both(State& state, Bytes value, int quote, SqliWork& work) {
+  const MatchOutcome outcome = check(state, value, quote | kAnsi, work);
   if (outcome != MatchOutcome::kNoMatch) return outcome;
   if (state.comments_dash_other == 0 && state.comments_hash == 0) return MatchOutcome::kNoMatch;
-  return check(state, value, quote | kMysql, tokens_left);
+  return check(state, value, quote | kMysql, work);
 }
 
-MatchOutcome check_all(State& state, Bytes value, std::size_t& tokens_left) {
-  MatchOutcome outcome = check_both(state, value, kNoQuote, tokens_left);
+MatchOutcome check_all(State& state, Bytes value, SqliWork& work) {
+  MatchOutcome outcome = check_both(state, value, kNoQuote, work);
   if (outcome != MatchOutcome::kNoMatch) return outcome;
   if (std::memchr(value.data(), '\'', value.size()) != nullptr) {
-    outcome = check_both(state, value, kSingleQuote, tokens_left);
+    outcome = check_both(state, value, kSingleQuote, work);
     if (outcome != MatchOutcome::kNoMatch) return outcome;
   }
   if (std::memchr(value.data(), '"', value.size()) != nullptr) {
-    return check(state, value, kDoubleQuote | kMysql, tokens_left);
+    return check(state, value, kDoubleQuote | kMysql, work);
   }
   return MatchOutcome::kNoMatch;
 }
 
 }  // namespace
 
-MatchOutcome detect_sqli(Bytes value, std::uint32_t& tokens_left,
-                         char (&fingerprint)[kSqliFingerprintBytes]) {
+MatchOutcome detect_sqli(Bytes value, SqliWork& work, char (&fingerprint)[kSqliFingerprintBytes]) {
   std::memset(fingerprint, 0, sizeof fingerprint);
   if (value.empty()) return MatchOutcome::kNoMatch;
   // A token for every second byte is the value's own: honest lists of numbers have two in three
   // bytes. What goes beyond comes out of what the request has for all of its values.
-  std::size_t allowance = value.size() / 2 + tokens_left;
+  const std::size_t own = value.size() / 2, before = work.tokens_left;
+  work.tokens_left += own;
   State state;
-  const MatchOutcome outcome = check_all(state, value, allowance);
-  tokens_left = static_cast<std::uint32_t>(std::min<std::size_t>(tokens_left, allowance));
+  const MatchOutcome outcome = check_all(state, value, work);
+  work.tokens_left = std::min(before, work.tokens_left);
   if (outcome == MatchOutcome::kMatch) std::memcpy(fingerprint, state.fingerprint, 8);
   return outcome;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "dataplane/abi/limits.h"
 #include "dataplane/abi/operators.h"
 #include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
@@ -69,13 +70,16 @@ bool has_bad_utf8(Bytes value);
 
 // -- libinjection ---------------------------------------------------------------------------------
 inline constexpr std::size_t kSqliFingerprintBytes = 8;
+/// What libinjection's SQL parser may do and has done for one request.
+struct SqliWork {
+  std::size_t tokens_left = abi::kSqliTokensMax;  ///< beyond those that each value has
+  std::size_t tokens_read = 0;                    ///< at up to 150 ns each
+};
 /// An SQL injection? `fingerprint`: up to five characters and a NUL, empty without a match.
-/// `tokens_left`: abi::kSqliTokensMax at the start of a request; each value may use a token for
-/// every second byte of its own, and what it uses beyond is taken off. libinjection stops at the
-/// sixth token that does not fold, but arithmetic without end folds, at up to 150 ns a token, and
-/// quotes make it read a value up to five times. kLimit: the tokens ran out. O(value).
-MatchOutcome detect_sqli(Bytes value, std::uint32_t& tokens_left,
-                         char (&fingerprint)[kSqliFingerprintBytes]);
+/// Each value may use a token for every second byte of its own, and what it uses beyond is taken
+/// off. libinjection stops at the sixth token that does not fold, but arithmetic without end folds,
+/// and quotes make it read a value up to five times. kLimit: the tokens ran out. O(tokens).
+MatchOutcome detect_sqli(Bytes value, SqliWork& work, char (&fingerprint)[kSqliFingerprintBytes]);
 /// An HTML or script injection? `scratch`: values that end in an open character reference are
 /// copied there, because libinjection looks one byte too far (kLimit: it is full). O(value), at
 /// most 25 ns a byte.

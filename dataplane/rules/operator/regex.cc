@@ -32,6 +32,7 @@ Regex::Regex(Regex&& other) noexcept
     : code_(std::exchange(other.code_, nullptr)),
       groups_(other.groups_),
       jit_(other.jit_),
+      in_pieces_(other.in_pieces_),
       any_(other.any_),
       texts_(std::move(other.texts_)) {}
 
@@ -41,6 +42,7 @@ Regex& Regex::operator=(Regex&& other) noexcept {
   std::swap(jit_, other.jit_);
   std::swap(any_, other.any_);
   std::swap(texts_, other.texts_);
+  std::swap(in_pieces_, other.in_pieces_);
   return *this;
 }
 
@@ -48,7 +50,7 @@ Regex::~Regex() { pcre2_code_free(code_); }
 
 base::Result<Regex> Regex::compile(std::string_view pattern, RegexOptions options) {
   // pcre2_jit_match() trusts the subject to be valid UTF-8 in UTF mode; ours never is known to be.
-  std::uint32_t flags = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+  std::uint32_t flags = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_USE_OFFSET_LIMIT;
   if (options.caseless) flags |= PCRE2_CASELESS;
   if (options.dotall) flags |= PCRE2_DOTALL;
   if (options.multiline) flags |= PCRE2_MULTILINE;
@@ -59,6 +61,8 @@ base::Result<Regex> Regex::compile(std::string_view pattern, RegexOptions option
   if (code != nullptr) {
     Regex regex(code);
     if (options.dotall && options.multiline && !options.caseless) regex.read_texts(pattern);
+    regex.in_pieces_ = pattern.find("\\G") == std::string_view::npos &&
+                       pattern.find("(*") == std::string_view::npos;
     return regex;
   }
   PCRE2_UCHAR message[256];
@@ -185,7 +189,7 @@ void RegexContext::set_limits(RegexLimits limits) {
 }
 
 RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t offset,
-                                 std::uint32_t options) {
+                                 std::size_t last, std::uint32_t options) {
   static constexpr std::uint8_t kNothing = 0;
   const std::uint8_t* text = subject.data() != nullptr ? subject.data() : &kNothing;
   subject_ = {text, subject.size()};
@@ -200,6 +204,7 @@ RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t 
       return RegexOutcome::kMatch;
     }
   }
+  pcre2_set_offset_limit(state_->match, last);
   // pcre2_jit_match() knows no PCRE2_ANCHORED.
   int code = PCRE2_ERROR_JIT_STACKLIMIT;
   if (regex.is_jit() && (options & PCRE2_ANCHORED) == 0) {
@@ -228,7 +233,8 @@ std::optional<Bytes> RegexContext::group(std::size_t index) const {
 RegexOutcome RegexCursor::next() {
   while (offset_ <= subject_.size()) {
     const std::uint32_t options = was_empty_ ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
-    const RegexOutcome outcome = context_.match(regex_, subject_, offset_, options);
+    const RegexOutcome outcome =
+        context_.match(regex_, subject_, offset_, subject_.size(), options);
     if (outcome == RegexOutcome::kLimit) return outcome;
     if (outcome == RegexOutcome::kMatch) {
       const Bytes whole = context_.group(0).value_or(Bytes());

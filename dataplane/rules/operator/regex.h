@@ -43,6 +43,8 @@ class Regex {
 
   /// Groups, the whole match not counted.
   [[nodiscard]] std::uint32_t group_count() const { return groups_; }
+  /// Whether a match is the same if its starts are tried piece by piece: no \G, no verbs.
+  [[nodiscard]] bool in_pieces() const { return in_pieces_; }
   /// False if PCRE2 has no machine code for it and interprets it.
   [[nodiscard]] bool is_jit() const { return jit_; }
   /// Bytes of compiled pattern and machine code.
@@ -57,12 +59,13 @@ class Regex {
   void read_texts(std::string_view pattern);
   pcre2_real_code_8* code_ = nullptr;
   std::uint32_t groups_ = 0;
-  bool jit_ = false;
+  bool jit_ = false, in_pieces_ = false;
   bool any_ = false;                ///< `^.*$`
   std::vector<std::string> texts_;  ///< between `^` and `$`; none: another kind of pattern
 };
 
-/// Bounds on one match. match: PCRE2's counter of match() calls, coarser with machine code.
+/// Bounds on one match. match: PCRE2's counter of match() calls, coarser with machine code and then
+/// for each start of a match, not for all together.
 struct RegexLimits {
   std::uint32_t match = abi::kRegexMatchLimit;
   std::uint32_t depth = abi::kRegexDepthLimit;
@@ -87,7 +90,12 @@ class RegexContext {
   /// Looks for the leftmost match at or behind `offset` (0..subject.size()). The groups hold until
   /// the next call. Work is bounded by the limits.
   RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset = 0) {
-    return match(regex, subject, offset, 0);
+    return match(regex, subject, offset, subject.size(), 0);
+  }
+  /// The same for matches that begin at `offset` up to `last`, both counted.
+  RegexOutcome match_between(const Regex& regex, Bytes subject, std::size_t offset,
+                             std::size_t last) {
+    return match(regex, subject, offset, last, 0);
   }
 
   /// Groups of the last match that may have taken part: 1 + the highest one that did, at most
@@ -100,7 +108,8 @@ class RegexContext {
  private:
   friend class RegexCursor;
   struct State;
-  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset, std::uint32_t options);
+  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset, std::size_t last,
+                     std::uint32_t options);
   explicit RegexContext(State* state) : state_(state) {}
   State* state_ = nullptr;
   Bytes subject_;

@@ -51,8 +51,8 @@ bool inject(OperatorId id, Bytes value) {
   base::Arena scratch{memory};
   if (id == OperatorId::kDetectXss) return detect_xss(value, scratch) == MatchOutcome::kMatch;
   char fingerprint[kSqliFingerprintBytes];
-  std::uint32_t tokens_left = abi::kSqliTokensMax;
-  return detect_sqli(value, tokens_left, fingerprint) == MatchOutcome::kMatch;
+  SqliWork work;
+  return detect_sqli(value, work, fingerprint) == MatchOutcome::kMatch;
 }
 
 }  // namespace

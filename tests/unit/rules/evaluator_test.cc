@@ -349,6 +349,41 @@ TEST(Evaluator, BacktrackingIsTakenFromTheBudgetOfTheRequest) {
   EXPECT_LE(judged.steps, abi::kRuleStepsBase + (many.size() + 100) * abi::kRuleStepsPerByte);
 }
 
+/// The scan asks libinjection of a value, and two rules ask again.
+TEST(Evaluator, LibinjectionReadsEachValueOnce) {
+  const LoadedRules loaded = load_text(
+      "SecRule ARGS \"@detectSQLi\" \"id:1,phase:2,pass,log,capture,setvar:tx.n=+1,"
+      "setvar:tx.found=%{tx.0}\"\n"
+      "SecRule ARGS \"@detectSQLi\" \"id:2,phase:2,pass,log,setvar:tx.n=+1\"\n"
+      "SecRule ARGS \"@detectXSS\" \"id:3,phase:2,pass,log,setvar:tx.n=+1\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  judge.tx_names = {"n", "found"};
+  const Judged judged = judge.run(get("/?a=1'+or+'1'='1&b=%3Cscript%3E"));
+  EXPECT_EQ(judged.ids, (Ids{1, 2, 3}));
+  EXPECT_EQ(judged.tx, (std::vector<std::string>{"3", "s&sos"}));
+  EXPECT_LE(judge.counts().injection_looks, 4U) << "two values, two operators";
+}
+
+/// PCRE2's limit is one for each start of a match: a value of nothing but starts would have the
+/// product of both for the price of one.
+TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
+  const LoadedRules loaded = load_text(
+      "SecRule ARGS \"!@rx <[^>]{0,900}(?:javascript|onload)\" \"id:1,phase:2,pass,nolog\"\n"
+      "SecRule ARGS \"@rx <[^>]{0,900}(?:javascript|onload)\" \"id:2,phase:2,pass,log\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  const std::string form = "application/x-www-form-urlencoded";
+  const Judged hostile = judge.run(post(form, "a=" + std::string(10'000, '<')));
+  EXPECT_EQ(hostile.limits, std::vector<abi::Reason>{abi::Reason::kRuleBudget});
+  // The same pattern far away from its limits, and with one start that needs more than others.
+  const std::string prose(10'000, '.');
+  EXPECT_TRUE(judge.run(post(form, "a=" + prose)).limits.empty());
+  const Judged one = judge.run(post(form, "a=" + prose + "<a" + std::string(300, '.') + "onload"));
+  EXPECT_EQ(one.ids, Ids{2});
+  EXPECT_TRUE(one.limits.empty());
+}
+
 TEST(Evaluator, LargerRequestsHaveMoreSteps) {
   const LoadedRules loaded =
       load_text("SecRule ARGS \"!@rx ^[a-z]+$\" \"id:1,phase:2,pass,nolog\"\n");

@@ -140,5 +140,22 @@ TEST(Regex, ManyGroupsAreCutAtTheCapacity) {
   EXPECT_EQ(context.group(abi::kRegexGroupsMax), std::nullopt);
 }
 
+TEST(Regex, TriesTheStartsThatItIsGiven) {
+  RegexContext context = std::move(RegexContext::create().value());
+  const Regex regex = std::move(Regex::compile("b+").value());
+  const Bytes text = base::as_bytes("abba..b");
+  EXPECT_EQ(context.match_between(regex, text, 0, 0), MatchOutcome::kNoMatch);
+  EXPECT_EQ(context.match_between(regex, text, 0, 1), MatchOutcome::kMatch);
+  EXPECT_EQ(base::as_text(*context.group(0)), "bb");
+  EXPECT_EQ(context.match_between(regex, text, 3, 5), MatchOutcome::kNoMatch);
+  EXPECT_EQ(context.match_between(regex, text, 3, 7), MatchOutcome::kMatch);
+}
+
+TEST(Regex, WhatLooksAtTheFirstStartIsNotTriedInPieces) {
+  EXPECT_TRUE(Regex::compile("a|\\Ab|^c").value().in_pieces());
+  EXPECT_FALSE(Regex::compile("\\Ga").value().in_pieces());
+  EXPECT_FALSE(Regex::compile("a(*COMMIT)b").value().in_pieces());
+}
+
 }  // namespace
 }  // namespace sluice::rules
