@@ -310,5 +310,37 @@ TEST(Engine, NoMemoryForATransactionResetsBoth) {
   EXPECT_EQ(first.client(kGood.substr(10)).fate, Fate::kForward);
 }
 
+TEST(Engine, HS8_EachRequestIsChargedOnceHoweverItComes) {
+  RigOptions options;
+  options.limit_burst = 4;
+  EngineRig rig(options);
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGood);
+  for (int again = 0; again < 5; ++again) dialog.client_at(0, kGood);
+  EXPECT_EQ(dialog.client(kGood + kGood + kGood).fate, Fate::kForward) << "three in one segment";
+  EXPECT_EQ(dialog.client(kGood).fate, Fate::kDrop) << "the fifth";
+  for (int i = 0; i < 4; ++i) dialog.server(kOk);
+  dialog.client_ack();
+  const auto alerts = rig.records(abi::RecordType::kAlert);
+  ASSERT_EQ(alerts.size(), 1U);
+  EXPECT_EQ(alerts[0].header.reason, abi::Reason::kLimit);
+}
+
+TEST(Engine, HS7_RequestsThatRulesBlockAreChargedToo) {
+  RigOptions options;
+  options.limit_burst = 2;
+  EngineRig rig(options);
+  for (unsigned port = 40000; port < 40003; ++port) {
+    Dialog dialog(rig, port);
+    dialog.handshake();
+    EXPECT_EQ(dialog.client(port == 40002 ? kGood : kBad).fate, Fate::kDrop) << port;
+  }
+  const auto alerts = rig.records(abi::RecordType::kAlert);
+  ASSERT_EQ(alerts.size(), 3U);
+  EXPECT_EQ(alerts[1].header.reason, abi::Reason::kRules);
+  EXPECT_EQ(alerts[2].header.reason, abi::Reason::kLimit);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -67,6 +67,24 @@ TEST(LimitTable, SaysExactlyWhenTheNextIsAdmitted) {
   EXPECT_EQ(table.charge(key, rate, kStart + kSecond).outcome, Outcome::kAdmitted);
 }
 
+TEST(LimitTable, HS6_ATimeThatJumpsGivesNoMoreThanTheBurst) {
+  Memory memory(64);
+  Table table(memory.span());
+  const Rate rate = rate_of(1, 2);
+  const Key key{7, 3};
+  const auto admitted_at = [&](std::uint64_t now) {
+    int admitted = 0;
+    for (int i = 0; i < 10; ++i)
+      admitted += table.charge(key, rate, now).outcome == Outcome::kAdmitted;
+    return admitted;
+  };
+  EXPECT_EQ(admitted_at(kStart), 2);
+  EXPECT_EQ(admitted_at(kStart - kSecond), 0) << "back";
+  EXPECT_EQ(admitted_at(kStart + kSecond), 1) << "as if it had not";
+  EXPECT_EQ(admitted_at(kStart + 49 * 86400 * kSecond), 2) << "far ahead";
+  EXPECT_EQ(admitted_at(kStart + 2 * kSecond), 0) << "and back again";
+}
+
 TEST(LimitTable, KeysDoNotShareABucket) {
   Memory memory(64);
   Table table(memory.span());

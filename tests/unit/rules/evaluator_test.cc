@@ -157,6 +157,12 @@ TEST(Evaluator, ChainsNeedEveryLinkAndSeeCaptures) {
   EXPECT_TRUE(judge(rules, get("/?a=x-y")).ids.empty());
 }
 
+TEST(Evaluator, CP9_WhatAMacroGivesIsNotExpandedAgain) {
+  const std::string rules = "SecRule ARGS:a \"@streq %{ARGS.b}\" \"id:1,phase:2,deny,log\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=%25{ARGS.c}&b=%25{ARGS.c}&c=x")).ids, Ids{1});
+  EXPECT_TRUE(judge(rules, get("/?a=x&b=%25{ARGS.c}&c=x")).ids.empty());
+}
+
 TEST(Evaluator, TransformationsRunInOrder) {
   const std::string rules =
       "SecRule ARGS \"@rx <script\" \"id:1,phase:2,deny,log,t:none,t:urlDecodeUni,"
