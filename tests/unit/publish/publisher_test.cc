@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -157,7 +158,7 @@ TEST_F(PublisherTest, RollbackGoesToTheAcceptedOneBefore) {
 }
 
 TEST_F(PublisherTest, RollbackToAnImageOfAnotherCpuCompilesTheStoredSources) {
-  bool other_cpu = false;
+  std::atomic<bool> other_cpu{false};
   test::DataplaneSide::Options side;
   side.judge = [&other_cpu](std::string_view image) {
     abi::ImageHeader header;
