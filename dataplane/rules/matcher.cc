@@ -24,7 +24,7 @@ using abi::OperatorId;
 
 /// PCRE2 counts work in its own units, of 3 to 10 ns with machine code, for each start of a match
 /// apart: an attempt that needs no more than a few at each start costs as many steps as this many
-/// starts, one that needed more costs half of what was allowed at one start besides.
+/// starts, one that needed more costs what was allowed at one start besides.
 constexpr std::uint32_t kRegexWorkPerStep = 4;
 constexpr std::uint32_t kRegexStepsLeast = 8;
 constexpr std::uint32_t kRegexStartWork = 32, kRegexWorkGrowth = 2;
@@ -160,10 +160,10 @@ MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes va
   ++state.worker->counts.regex_confirms;
   RegexContext& context = state.worker->regex;
   std::size_t first = 0, starts = value.size() + 1;
-  std::uint32_t work = kRegexStartWork;
+  std::uint32_t work = kRegexStartWork, enough = kRegexStartWork;
   for (;;) {
     const std::size_t last = std::min(first + starts - 1, value.size());
-    const std::size_t hard = work == kRegexStartWork ? 0 : work / 2;
+    const std::size_t hard = work == kRegexStartWork ? 0 : work;
     if (!state.spend(kRegexStepsLeast + (last - first + hard) / kRegexWorkPerStep)) {
       return MatchOutcome::kLimit;
     }
@@ -174,11 +174,13 @@ MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes va
       if (last == value.size()) return outcome;
       first = last + 1;
       starts = kRegexStartsGrowth * std::max(starts, kRegexStartsLeast);
+      // The next one that needs more is likely to need as much.
+      if (work != kRegexStartWork) enough = work / kRegexWorkGrowth;
       work = kRegexStartWork;
     } else if (last - first >= kRegexStartsLeast && regex.in_pieces()) {
       starts = std::max((last - first) / kRegexPieces, kRegexStartsLeast);
     } else if (work < abi::kRegexMatchLimit) {
-      work = std::min(kRegexWorkGrowth * work, abi::kRegexMatchLimit);
+      work = std::min(std::max(kRegexWorkGrowth * work, enough), abi::kRegexMatchLimit);
     } else {
       return outcome;
     }
