@@ -51,6 +51,7 @@ class ClusterMaker {
 
   static void set_apart(std::vector<Wanted>& wanted) {
     std::vector<Wanted*> by_share;
+    by_share.reserve(wanted.size());
     for (Wanted& each : wanted) by_share.push_back(&each);
     std::stable_sort(by_share.begin(), by_share.end(), [](const Wanted* one, const Wanted* other) {
       return one->share > other->share;
