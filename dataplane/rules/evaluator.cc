@@ -9,6 +9,7 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/rules/actions.h"
 #include "dataplane/rules/matcher.h"
+#include "dataplane/rules/matches.h"
 #include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scanner.h"
@@ -162,53 +163,39 @@ const abi::RuleText& last_text(const ChainRun& run, abi::RuleText abi::Rule::*me
   return *found;
 }
 
-RuleMatch* new_match(TransactionState& state) {
-  if (state.match_count == abi::kRuleMatchesMax) return nullptr;
-  if (state.match_count == state.match_capacity) {
-    const std::uint32_t capacity = std::max<std::uint32_t>(8, 2 * state.match_capacity);
-    auto* larger = state.region.allocate_array<RuleMatch>(capacity);
-    if (larger == nullptr) {
-      state.fail_memory();
-      return nullptr;
-    }
-    std::copy_n(state.matches, state.match_count, larger);
-    state.matches = larger;
-    state.match_capacity = capacity;
+/// What matched; a SecAction has no value.
+void set_value(TransactionState& state, const ChainRun& run, RuleMatch& match) {
+  const MatchedVariable& last = state.matched[state.matched_count - 1];
+  match.target = state.keep(full_name(state, last.variable, last.keyed, last.key));
+  match.value_total = static_cast<std::uint32_t>(last.value.size());
+  match.value = state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
+  if (run.source.size() != last.value.size() ||
+      !std::equal(run.source.begin(), run.source.end(), last.value.begin())) {
+    match.source =
+        state.keep(run.source.first(std::min(run.source.size(), abi::kMatchValueBytesMax)));
   }
-  return &state.matches[state.match_count++];
+  match.matched = state.keep(run.found.first(std::min(run.found.size(), abi::kMatchValueBytesMax)));
 }
 
 void report(TransactionState& state, const ChainRun& run, bool blocking) {
   const abi::Rule& starter = *run.links[0];
   const bool nolog = (starter.flags & abi::kRuleNolog) != 0;
-  if (nolog && !blocking) return;
+  if ((nolog && !blocking) || !takes_match(state, blocking)) return;
+  if (!blocking && state.long_body != nullptr && is_reported(state, starter.starter)) return;
   const std::string_view message = state.keep(expand(state, last_text(run, &abi::Rule::message)));
   const std::string_view logdata = state.keep(expand(state, last_text(run, &abi::Rule::logdata)));
-  RuleMatch* match = new_match(state);
-  if (match == nullptr) return;
-  *match = {};
-  match->rule_index = starter.starter;
-  match->rule_id = starter.id;
-  match->score = run.score;
-  match->phase = state.phase;
-  match->severity = starter.severity;
-  match->blocking = blocking;
-  match->nolog = nolog;
-  match->message = message;
-  match->logdata = logdata;
-  if (run.is_first_match || state.matched_count == 0) return;  // a SecAction has no value
-  const MatchedVariable& last = state.matched[state.matched_count - 1];
-  match->target = state.keep(full_name(state, last.variable, last.keyed, last.key));
-  match->value_total = static_cast<std::uint32_t>(last.value.size());
-  match->value =
-      state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
-  if (run.source.size() != last.value.size() ||
-      !std::equal(run.source.begin(), run.source.end(), last.value.begin())) {
-    match->source =
-        state.keep(run.source.first(std::min(run.source.size(), abi::kMatchValueBytesMax)));
-  }
-  match->matched =
-      state.keep(run.found.first(std::min(run.found.size(), abi::kMatchValueBytesMax)));
+  RuleMatch match;
+  match.rule_index = starter.starter;
+  match.rule_id = starter.id;
+  match.score = run.score;
+  match.phase = state.phase;
+  match.severity = starter.severity;
+  match.blocking = blocking;
+  match.nolog = nolog;
+  match.message = message;
+  match.logdata = logdata;
+  if (!run.is_first_match && state.matched_count > 0) set_value(state, run, match);
+  add_match(state, match);
 }
 
 void allow(TransactionState& state, abi::AllowScope scope) {

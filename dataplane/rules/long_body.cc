@@ -14,7 +14,9 @@
 #include "dataplane/http/multipart.h"
 #include "dataplane/http/xml.h"
 #include "dataplane/rules/evaluator.h"
+#include "dataplane/rules/matches.h"
 #include "dataplane/rules/request_parts.h"
+#include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scanner.h"
 
 namespace sluice::rules {
@@ -33,7 +35,6 @@ bool copy_state(const TransactionState& from, TransactionState& to) {
   to.matched_count = 0;
   to.request_body = {};
   to.long_body = nullptr;
-  to.adopted.begin(from.worker->pool, abi::kTransactionBytesMax);
   to.phase = 2;
   bool good = to.values.copy(from.values, to.region) && to.tx.copy(from.tx, to.region) &&
               to.candidates.copy(from.candidates, to.region);
@@ -76,13 +77,9 @@ class LongBody {
       case http::BodyProcessor::kNone:
       case http::BodyProcessor::kUrlencoded:
         break;
-      case http::BodyProcessor::kJson: {
-        http::JsonLimits limits;
-        const std::uint32_t depth = state_.header().settings.json_depth_limit;
-        if (depth != 0) limits.depth_max = std::min(limits.depth_max, depth);
-        json_.emplace(arena_, limits);
+      case http::BodyProcessor::kJson:
+        json_.emplace(arena_, json_limits(state_));
         break;
-      }
       case http::BodyProcessor::kMultipart:
         multipart_.emplace(arena_, http::multipart_boundary(request_content_type(state_)));
         break;
@@ -108,7 +105,7 @@ class LongBody {
   void finish() {
     if (json_) {
       error_ |= error_ || !json_->finish(*this);
-      if (json_->reason() != abi::Reason::kNone) state_.fail(json_->reason());
+      fail_json(state_, json_->reason());
     } else if (multipart_) {
       error_ = !multipart_->finish(*this);
       if (multipart_->reason() != abi::Reason::kNone) state_.fail(multipart_->reason());
@@ -125,17 +122,35 @@ class LongBody {
     if (batch_open_) batch_.region.release();
     batch_open_ = false;
   }
-  [[nodiscard]] bool error() const { return error_; }
-  [[nodiscard]] std::string_view error_text() const {
-    if (json_) return json_->error_text();
-    if (multipart_) return multipart_->error_text();
-    return xml_ ? xml_->error_text() : std::string_view();
+  /// What is known at the end only, for the rules' last run over the request.
+  void set_totals() {
+    const std::uint64_t total = state_.request_body.total;
+    const std::uint32_t limit = state_.header().settings.arguments_limit;
+    set_scalar(state_, VariableId::kInboundDataError, "0");
+    set_body_error(state_, error_ || (json_ && limit != 0 && arguments_ > limit), error_text());
+    if (multipart_) {
+      set_multipart_flags(state_, multipart_->flags());
+      set_number(state_, VariableId::kFilesCombinedSize, all_files_bytes_);
+      set_no_files_error(state_, no_files_bytes_);
+    } else if (state_.processor != http::BodyProcessor::kNone) {
+      set_no_files_error(state_, total);
+    }
+    set_number(state_, VariableId::kRequestBodyLength, total);
+    set_number(state_, VariableId::kFullRequestLength, state_.request->raw.size() + total);
+    set_combined_size(state_, argument_bytes_);
   }
 
   // The decoders' sink.
   void name(Bytes piece) { set_key(base::as_text(piece)); }
-  void value(Bytes piece) { add_text(VariableId::kArgs, piece); }
-  void end() { end_value(VariableId::kArgs, key()); }
+  void value(Bytes piece) {
+    argument_bytes_ += piece.size();
+    add_text(VariableId::kArgs, piece);
+  }
+  void end() {
+    argument_bytes_ += key_size_;
+    ++arguments_;
+    end_value(VariableId::kArgs, key());
+  }
   void text(Bytes piece) {
     set_key("/*");
     add_text(VariableId::kXml, piece);
@@ -147,14 +162,15 @@ class LongBody {
   }
   void part_begin(const http::MultipartPart& part) {
     is_file_ = part.has_filename && !part.filename.empty();
+    file_bytes_ = 0;
     set_key(part.name);
     if (!open_batch()) return;
     const std::string_view key = batch_.keep(part.name);
     add_member(batch_, VariableId::kMultipartName, key, base::as_bytes(key));
-    if (!is_file_) return;
-    const Bytes filename = base::as_bytes(batch_.keep(part.filename));
-    add_member(batch_, VariableId::kMultipartFilename, key, filename);
-    add_member(batch_, VariableId::kFiles, key, filename);
+    if (!part.has_filename) return;
+    const std::string_view filename = batch_.keep(part.filename);
+    add_member(batch_, VariableId::kMultipartFilename, filename, base::as_bytes(filename));
+    if (is_file_) add_member(batch_, VariableId::kFiles, key, base::as_bytes(filename));
   }
   void part_header(std::string_view line) {
     if (!open_batch()) return;
@@ -162,6 +178,7 @@ class LongBody {
                base::as_bytes(batch_.keep(line)));
   }
   void part_data(Bytes piece) {
+    file_bytes_ += piece.size();
     if (!is_file_) {
       add_text(VariableId::kArgsPost, piece);
     } else if (is_used(state_, VariableId::kFilesTmpContent)) {
@@ -169,14 +186,27 @@ class LongBody {
     }
   }
   void part_end() {
+    (is_file_ ? all_files_bytes_ : no_files_bytes_) += file_bytes_;
     if (!is_file_) {
+      argument_bytes_ += key_size_ + file_bytes_;
       end_value(VariableId::kArgsPost, key());
-    } else if (is_used(state_, VariableId::kFilesTmpContent)) {
+      return;
+    }
+    if (is_used(state_, VariableId::kFilesTmpContent)) {
       end_value(VariableId::kFilesTmpContent, key());
     }
+    if (!is_used(state_, VariableId::kFilesSizes) || !open_batch()) return;
+    const auto size = static_cast<std::int64_t>(file_bytes_);
+    add_member(batch_, VariableId::kFilesSizes, batch_.keep(key()),
+               base::as_bytes(batch_.keep(number_text(batch_, size))));
   }
 
  private:
+  [[nodiscard]] std::string_view error_text() const {
+    if (json_) return json_->error_text();
+    if (multipart_) return multipart_->error_text();
+    return xml_ ? xml_->error_text() : std::string_view();
+  }
   [[nodiscard]] std::string_view key() const { return {key_.data(), key_size_}; }
   void set_key(std::string_view key) {
     key_size_ = std::min(key.size(), key_.size());
@@ -258,6 +288,7 @@ class LongBody {
     const std::size_t head = equals < key_.size() ? equals + 1 : 0;
     std::memmove(raw_ + head, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
     raw_size_ = head + abi::kLongOverlapBytes;
+    repeated_bytes_ = raw_size_ - (head > 0 ? 1 : 0);
   }
   void judge_raw(std::size_t size) {
     const bool as_is = state_.processor == http::BodyProcessor::kNone;
@@ -265,7 +296,18 @@ class LongBody {
     batch_.request_body.data = raw_;
     batch_.request_body.size = batch_.request_body.total = size;
     add_body_values(batch_);
+    count_arguments();
     judge_batch();
+  }
+  /// What the batch has again of the value before it counts once.
+  void count_arguments() {
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = batch_.values.first(VariableId::kArgsPost); i != kNoValue;
+         i = batch_.values.at(i).next) {
+      bytes += batch_.values.at(i).bytes + batch_.values.at(i).name_bytes;
+    }
+    argument_bytes_ += bytes - std::min<std::uint64_t>(bytes, repeated_bytes_);
+    repeated_bytes_ = 0;
   }
 
   void judge_batch() {
@@ -276,20 +318,29 @@ class LongBody {
     if (!batch_.failed()) run_phase(batch_, 2);
     batch_.worker->arena.reset();
     state_.exact = false;
-    const bool worse = batch_.verdict.action > state_.verdict.action;
-    if (!worse) {
-      batch_.region.release();
-      return;
+    if (batch_.verdict.action > state_.verdict.action) state_.verdict = batch_.verdict;
+    if (batch_.failed()) {
+      state_.limits = batch_.limits;
+      state_.limit_count = batch_.limit_count;
     }
-    // Its matches explain the verdict: they and their memory are the transaction's now.
-    state_.verdict = batch_.verdict;
-    state_.limits = batch_.limits;
-    state_.limit_count = batch_.limit_count;
-    state_.matches = batch_.matches;
-    state_.match_count = batch_.match_count;
-    state_.match_capacity = batch_.match_capacity;
-    state_.adopted.release();
-    state_.adopted = batch_.region;
+    state_.batches_inbound = std::max(state_.batches_inbound, inbound_score(batch_));
+    for (std::uint32_t i = 0; i < batch_.match_count; ++i) keep_match(batch_.matches[i]);
+    batch_.region.release();
+  }
+  /// A copy of a batch's match: the batch's memory goes to the next one. What explains the verdict
+  /// is always kept, the rest as long as it leaves memory for the request.
+  void keep_match(const RuleMatch& match) {
+    const bool has_room = state_.match_count < abi::kRuleMatchesMax &&
+                          state_.region.bytes() < abi::kTransactionBytesMax / 2;
+    if (!match.blocking && (!has_room || is_reported(state_, match.rule_index))) return;
+    RuleMatch copy = match;
+    copy.target = state_.keep(match.target);
+    copy.value = state_.keep(match.value);
+    copy.matched = state_.keep(match.matched);
+    copy.source = state_.keep(match.source);
+    copy.message = state_.keep(match.message);
+    copy.logdata = state_.keep(match.logdata);
+    add_match(state_, copy);
   }
 
   TransactionState& state_;
@@ -300,7 +351,9 @@ class LongBody {
   std::optional<http::XmlDecoder> xml_;
   std::uint8_t* raw_ = nullptr;
   std::size_t raw_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
-  std::uint32_t batch_first_ = 0;
+  std::uint64_t file_bytes_ = 0, all_files_bytes_ = 0, no_files_bytes_ = 0, argument_bytes_ = 0,
+                repeated_bytes_ = 0;
+  std::uint32_t arguments_ = 0, batch_first_ = 0;
   std::array<char, 512> key_ = {};
   bool batch_open_ = false, is_file_ = false, error_ = false;
 };
@@ -327,7 +380,7 @@ void feed_long_body(TransactionState& state, Bytes bytes) {
 void end_long_body(TransactionState& state) {
   if (state.failed()) return;
   state.long_body->finish();
-  set_body_error(state, state.long_body->error(), state.long_body->error_text());
+  if (!state.failed()) state.long_body->set_totals();
 }
 
 void drop_long_body(TransactionState& state) { state.long_body->drop(); }

@@ -22,7 +22,8 @@ class Joiner {
 
   void append(Bytes piece) {
     if (piece.empty() || state_.failed()) return;
-    if (size_ + piece.size() > capacity_ && !grow(size_ + piece.size())) return;
+    const std::size_t needed = size_ + piece.size();
+    if ((start_ == nullptr || needed > capacity_) && !grow(needed)) return;
     std::memcpy(start_ + size_, piece.data(), piece.size());
     size_ += piece.size();
   }
@@ -44,7 +45,7 @@ class Joiner {
       state_.fail_memory();
       return false;
     }
-    if (size_ > 0) std::memcpy(larger, start_, size_);
+    if (start_ != nullptr) std::memcpy(larger, start_, size_);
     start_ = larger;
     capacity_ = capacity;
     return true;
@@ -104,18 +105,11 @@ void read_urlencoded(TransactionState& state) {
 }
 
 void read_json(TransactionState& state) {
-  http::JsonLimits limits;
-  const std::uint32_t depth = state.header().settings.json_depth_limit;
-  if (depth != 0 && depth < limits.depth_max) limits.depth_max = depth;
-  http::JsonDecoder decoder(state.worker->arena, limits);
+  http::JsonDecoder decoder(state.worker->arena, json_limits(state));
   ArgumentSink sink(state, VariableId::kArgs);
   bool good = decoder.feed(state.request_body.view(), sink);
   if (good) good = decoder.finish(sink);
-  // A depth that the rules chose is for the rules to judge; our own bounds fail closed.
-  const abi::Reason reason = decoder.reason();
-  if (reason != abi::Reason::kNone && !(reason == abi::Reason::kJsonDepth && depth != 0)) {
-    state.fail(reason);
-  }
+  fail_json(state, decoder.reason());
   set_body_error(state, !good || sink.over_limit, decoder.error_text());
 }
 
@@ -183,54 +177,24 @@ struct MultipartSink {
   bool keeps_content;
 };
 
-void set_multipart_flags(TransactionState& state, const http::MultipartFlags& flags) {
-  using enum VariableId;
-  const auto flag = [&](VariableId variable, bool value) {
-    set_scalar(state, variable, value ? "1" : "0");
-  };
-  flag(kMultipartBoundaryQuoted, flags.boundary_quoted);
-  flag(kMultipartBoundaryWhitespace, flags.boundary_whitespace);
-  flag(kMultipartDataBefore, flags.data_before);
-  flag(kMultipartDataAfter, flags.data_after);
-  flag(kMultipartHeaderFolding, flags.header_folding);
-  flag(kMultipartInvalidHeaderFolding, flags.invalid_header_folding);
-  flag(kMultipartLfLine, flags.lf_line);
-  flag(kMultipartCrlfLfLines, flags.crlf_lf_lines());
-  flag(kMultipartMissingSemicolon, flags.missing_semicolon);
-  flag(kMultipartInvalidQuoting, flags.invalid_quoting);
-  flag(kMultipartInvalidPart, flags.invalid_part);
-  flag(kMultipartStrictError, flags.strict_error());
-  flag(kMultipartFileLimitExceeded, false);  // no file is ever saved
-  constexpr std::string_view kUnmatched[] = {"0", "1", "2"};
-  set_scalar(state, kMultipartUnmatchedBoundary,
-             kUnmatched[flags.unmatched_boundary < 3 ? flags.unmatched_boundary : 1]);
-}
-
 void read_multipart(TransactionState& state) {
   const http::MultipartBoundary boundary = http::multipart_boundary(request_content_type(state));
   http::MultipartDecoder decoder(state.worker->arena, boundary);
   MultipartSink sink(state);
-  bool good = decoder.feed(state.request_body.view(), sink);
-  // An empty body is no error.
-  if (state.request_body.size > 0) good = decoder.finish(sink) && good;
+  decoder.feed(state.request_body.view(), sink);
+  if (state.request_body.size > 0) decoder.finish(sink);  // an empty body is no error
   if (decoder.reason() == abi::Reason::kTransactionMemory) state.fail(decoder.reason());
   set_multipart_flags(state, decoder.flags());
-  const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
-  const bool over = limit != 0 && sink.no_files_bytes > limit;
-  set_body_error(state, decoder.flags().error || over, decoder.error_text());
-  if (over) set_scalar(state, VariableId::kInboundDataError, "1");
-  set_scalar(state, VariableId::kFilesCombinedSize,
-             state.keep(number_text(state, static_cast<std::int64_t>(sink.all_files_bytes))));
+  set_body_error(state, decoder.flags().error, decoder.error_text());
+  set_no_files_error(state, sink.no_files_bytes);
+  set_number(state, VariableId::kFilesCombinedSize, sink.all_files_bytes);
 }
 
 void read_with_processor(TransactionState& state) {
-  const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
   const bool is_multipart = state.processor == http::BodyProcessor::kMultipart;
-  if (limit != 0 && state.request_body.size > limit && !is_multipart &&
-      state.processor != http::BodyProcessor::kNone) {
-    set_body_error(state, true,
-                   "Request body excluding files is bigger than the maximum expected.");
-    return set_scalar(state, VariableId::kInboundDataError, "1");
+  if (!is_multipart && state.processor != http::BodyProcessor::kNone &&
+      set_no_files_error(state, state.request_body.size)) {
+    return;
   }
   switch (state.processor) {
     case http::BodyProcessor::kNone:
@@ -294,8 +258,7 @@ void set_full_request(TransactionState& state) {
   all.append(state.request_body.view());
   const Bytes text = all.take();
   set_scalar(state, VariableId::kFullRequest, base::as_text(text));
-  set_scalar(state, VariableId::kFullRequestLength,
-             state.keep(number_text(state, static_cast<std::int64_t>(text.size()))));
+  set_number(state, VariableId::kFullRequestLength, text.size());
 }
 
 }  // namespace
@@ -318,6 +281,50 @@ void set_body_error(TransactionState& state, bool error, std::string_view messag
   set_scalar(state, VariableId::kReqbodyProcessorErrorMsg, message);
 }
 
+http::JsonLimits json_limits(const TransactionState& state) {
+  http::JsonLimits limits;
+  const std::uint32_t depth = state.header().settings.json_depth_limit;
+  if (depth != 0) limits.depth_max = std::min(limits.depth_max, depth);
+  return limits;
+}
+
+void fail_json(TransactionState& state, abi::Reason reason) {
+  if (reason == abi::Reason::kNone) return;
+  const bool chosen = state.header().settings.json_depth_limit != 0;
+  if (reason != abi::Reason::kJsonDepth || !chosen) state.fail(reason);
+}
+
+void set_multipart_flags(TransactionState& state, const http::MultipartFlags& flags) {
+  using enum VariableId;
+  const auto flag = [&](VariableId variable, bool value) {
+    set_scalar(state, variable, value ? "1" : "0");
+  };
+  flag(kMultipartBoundaryQuoted, flags.boundary_quoted);
+  flag(kMultipartBoundaryWhitespace, flags.boundary_whitespace);
+  flag(kMultipartDataBefore, flags.data_before);
+  flag(kMultipartDataAfter, flags.data_after);
+  flag(kMultipartHeaderFolding, flags.header_folding);
+  flag(kMultipartInvalidHeaderFolding, flags.invalid_header_folding);
+  flag(kMultipartLfLine, flags.lf_line);
+  flag(kMultipartCrlfLfLines, flags.crlf_lf_lines());
+  flag(kMultipartMissingSemicolon, flags.missing_semicolon);
+  flag(kMultipartInvalidQuoting, flags.invalid_quoting);
+  flag(kMultipartInvalidPart, flags.invalid_part);
+  flag(kMultipartStrictError, flags.strict_error());
+  flag(kMultipartFileLimitExceeded, false);  // no file is ever saved
+  constexpr std::string_view kUnmatched[] = {"0", "1", "2"};
+  set_scalar(state, kMultipartUnmatchedBoundary,
+             kUnmatched[flags.unmatched_boundary < 3 ? flags.unmatched_boundary : 1]);
+}
+
+bool set_no_files_error(TransactionState& state, std::uint64_t bytes) {
+  const std::uint64_t limit = state.header().settings.request_body_no_files_limit;
+  if (limit == 0 || bytes <= limit) return false;
+  set_body_error(state, true, "Request body excluding files is bigger than the maximum expected.");
+  set_scalar(state, VariableId::kInboundDataError, "1");
+  return true;
+}
+
 void add_body_values(TransactionState& state) {
   read_with_processor(state);
   if (!shows_raw_body(state)) return;
@@ -336,8 +343,7 @@ void add_request_body(TransactionState& state) {
     if (shows_raw_body(state)) {
       set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
     }
-    set_scalar(state, VariableId::kRequestBodyLength,
-               state.keep(number_text(state, static_cast<std::int64_t>(state.request_body.total))));
+    set_number(state, VariableId::kRequestBodyLength, state.request_body.total);
   }
   set_combined_size(state);
   set_full_request(state);

@@ -163,6 +163,11 @@ void set_scalar(TransactionState& state, VariableId variable, std::string_view t
   }
 }
 
+void set_number(TransactionState& state, VariableId variable, std::uint64_t number) {
+  const auto value = static_cast<std::int64_t>(number);
+  set_scalar(state, variable, state.keep(number_text(state, value)));
+}
+
 void add_member(TransactionState& state, VariableId variable, std::string_view key, Bytes value) {
   if (state.values.add(state.region, variable, key, value) != kNoValue) return;
   if (state.values.size() == abi::kValuesMax) {
@@ -172,10 +177,10 @@ void add_member(TransactionState& state, VariableId variable, std::string_view k
   }
 }
 
-void set_combined_size(TransactionState& state) {
+void set_combined_size(TransactionState& state, std::uint64_t more) {
   if (!is_used(state, VariableId::kArgsCombinedSize)) return;
-  std::int64_t size = 0;
-  std::uint32_t count = 0;
+  std::uint64_t size = more;
+  std::uint32_t count = more > 0 ? 1 : 0;
   for (const VariableId list : {VariableId::kArgsGet, VariableId::kArgsPost, VariableId::kArgs}) {
     for (std::uint16_t i = state.values.first(list); i != kNoValue; i = state.values.at(i).next) {
       size += state.values.at(i).bytes + state.values.at(i).name_bytes;
@@ -183,7 +188,7 @@ void set_combined_size(TransactionState& state) {
     }
   }
   if (count == 0) return;
-  set_scalar(state, VariableId::kArgsCombinedSize, state.keep(number_text(state, size)));
+  set_number(state, VariableId::kArgsCombinedSize, size);
 }
 
 void add_request_head(TransactionState& state, const http::RequestHead& head) {

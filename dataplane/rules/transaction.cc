@@ -73,7 +73,6 @@ void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const Trans
   state_ = new (memory) TransactionState;
   TransactionState& state = *state_;
   state.region = region;
-  state.adopted.begin(worker.scratch_->pool, abi::kTransactionBytesMax);
   state.ruleset = &ruleset;
   state.worker = worker.scratch_.get();
   ++state.worker->transactions;
@@ -202,7 +201,6 @@ void Transaction::finish() {
 void Transaction::release() {
   if (state_ == nullptr) return;
   Region region = state_->region;
-  state_->adopted.release();
   if (state_->long_body != nullptr) drop_long_body(*state_);
   state_ = nullptr;
   region.release();
@@ -262,15 +260,19 @@ std::int32_t score_of(const TransactionState& state, std::span<const std::string
 
 }  // namespace
 
-std::int32_t Transaction::score_inbound() const {
-  if (state_ == nullptr) return 0;
+std::int32_t inbound_score(const TransactionState& state) {
   constexpr std::string_view kTotals[] = {"sluice_score", "inbound_anomaly_score",
                                           "blocking_inbound_anomaly_score", "anomaly_score"};
   // Version 4 of the CRS has a total of its own, and the outbound score in anomaly_score as well.
-  const bool split = state_->tx.find(kTotals[2]) != TxStore::kNotFound;
+  const bool split = state.tx.find(kTotals[2]) != TxStore::kNotFound;
   const auto totals = std::span(kTotals).first(split ? 3 : 4);
-  return std::max(score_of(*state_, totals, "anomaly_score_pl"),
-                  score_of(*state_, totals, "inbound_anomaly_score_pl"));
+  return std::max(score_of(state, totals, "anomaly_score_pl"),
+                  score_of(state, totals, "inbound_anomaly_score_pl"));
+}
+
+std::int32_t Transaction::score_inbound() const {
+  if (state_ == nullptr) return 0;
+  return std::max(inbound_score(*state_), state_->batches_inbound);
 }
 
 std::int32_t Transaction::score_outbound() const {

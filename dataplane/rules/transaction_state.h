@@ -61,8 +61,8 @@ struct TransactionState {
   Candidates candidates;
   std::uint64_t header_facts = 0;  ///< HeaderFacts of the headers so far
   BodyBuffer request_body, response_body;
-  LongBody* long_body = nullptr;  ///< reads the request body once it is too long to be kept
-  Region adopted;                 ///< of the batch of a long body that decided
+  std::int32_t batches_inbound = 0;  ///< the largest inbound score in a batch of a long body
+  LongBody* long_body = nullptr;     ///< reads the request body once it is too long to be kept
   /// REQUEST_BODY before a rule asks for it: where a parser has read the body, rule sets take the
   /// raw one out of their targets again, and scanning it would be the largest part of the work.
   std::uint16_t unscanned_body = kNoValue;
@@ -130,5 +130,8 @@ struct TransactionState {
   std::string_view keep(std::string_view text);
   Bytes keep(Bytes bytes) { return base::as_bytes(keep(base::as_text(bytes))); }
 };
+
+/// The inbound anomaly score, as the rule set's versions keep it.
+std::int32_t inbound_score(const TransactionState& state);
 
 }  // namespace sluice::rules
