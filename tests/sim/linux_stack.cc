@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -82,6 +83,11 @@ void set_option(int descriptor, int level, int name, int value) {
 std::unique_ptr<LinuxStack> LinuxStack::make(std::string& problem) {
   std::unique_ptr<LinuxStack> made(new LinuxStack());
   return made->set_up(problem) ? std::move(made) : nullptr;
+}
+
+bool LinuxStack::is_measured_version() {
+  utsname name{};
+  return uname(&name) == 0 && std::string_view(name.release).starts_with("6.18.");
 }
 
 bool LinuxStack::set_up(std::string& problem) {

@@ -30,6 +30,9 @@ class LinuxStack {
   LinuxStack& operator=(const LinuxStack&) = delete;
   ~LinuxStack();
 
+  /// The model was held against this version. Of another one a difference is a finding, not a
+  /// failure: the simulator counts it with what the model does not claim to know.
+  [[nodiscard]] static bool is_measured_version();
   /// Listens anew. window_bytes: the kernel offers no more.
   void start(int window_bytes);
   /// server_isn: by which the connection that this frame may begin is to be known.
