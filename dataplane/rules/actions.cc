@@ -45,7 +45,7 @@ std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {
       state.tx.unset(index);
       return 0;
     case SetOperation::kAssign:
-      state.tx.set(index, state.keep(expand(state, action.value)));
+      state.tx.set(index, expand_kept(state, action.value));
       return 0;
     case SetOperation::kAdd:
     case SetOperation::kSubtract: {
@@ -59,7 +59,7 @@ std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {
 }
 
 void init_collection(TransactionState& state, const abi::RuleAction& action) {
-  state.collection_keys[action.variable] = state.keep(expand(state, action.key));
+  state.collection_keys[action.variable] = expand_kept(state, action.key);
 }
 
 /// setvar runs before the other actions of its rule, but a key that the same rule gives its
@@ -93,7 +93,7 @@ void add_removal(TransactionState& state, const abi::RuleAction& action) {
     if (state.removals == nullptr) return state.fail_memory();
   }
   if (state.removal_count == abi::kRuleRemovalsMax) return state.fail(abi::Reason::kRuleBudget);
-  (*state.removals)[state.removal_count++] = {&action, state.keep(expand(state, action.value))};
+  (*state.removals)[state.removal_count++] = {&action, expand_kept(state, action.value)};
 }
 
 void run_control(TransactionState& state, const abi::RuleAction& action) {

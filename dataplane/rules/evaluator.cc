@@ -182,8 +182,8 @@ void report(TransactionState& state, const ChainRun& run, bool blocking) {
   const bool nolog = (starter.flags & abi::kRuleNolog) != 0;
   if ((nolog && !blocking) || !takes_match(state, blocking)) return;
   if (!blocking && state.long_body != nullptr && is_reported(state, starter.starter)) return;
-  const std::string_view message = state.keep(expand(state, last_text(run, &abi::Rule::message)));
-  const std::string_view logdata = state.keep(expand(state, last_text(run, &abi::Rule::logdata)));
+  const std::string_view message = expand_kept(state, last_text(run, &abi::Rule::message));
+  const std::string_view logdata = expand_kept(state, last_text(run, &abi::Rule::logdata));
   RuleMatch match;
   match.rule_index = starter.starter;
   match.rule_id = starter.id;

@@ -355,12 +355,18 @@ std::string_view full_name(TransactionState& state, VariableId variable, bool ke
   return {to, name.size() + 1 + key.size()};
 }
 
-std::string_view expand(TransactionState& state, abi::RuleText text) {
+namespace {
+
+/// expand() and expand_kept(): where the text is put together.
+std::string_view expand_to(TransactionState& state, abi::RuleText text, bool kept) {
   const auto parts = state.ruleset->array<abi::TextPart>(state.header().texts)
                          .subspan(text.first_part, text.part_count);
   if (parts.empty()) return {};
   if (parts.size() == 1 && parts[0].variable == abi::kNone16) return state.text(parts[0].text);
-  std::string_view pieces[48];
+  struct {
+    const char* data;
+    std::size_t size;
+  } pieces[48];  // not string_views, which would be cleared first
   std::size_t count = 0, bytes = 0;
   for (const abi::TextPart& part : parts) {
     std::string_view piece = part.variable == abi::kNone16
@@ -370,20 +376,35 @@ std::string_view expand(TransactionState& state, abi::RuleText text) {
     piece = piece.substr(0, abi::kExpandedBytesMax - bytes);
     bytes += piece.size();
     if (count == std::size(pieces)) break;
-    pieces[count++] = piece;
+    pieces[count++] = {piece.data(), piece.size()};
   }
-  if (count == 1) return pieces[0];
-  auto* to = static_cast<char*>(state.worker->arena.allocate(bytes, 1));
+  if (count == 1 && !kept) return {pieces[0].data, pieces[0].size};
+  auto* to = static_cast<char*>(kept ? state.region.allocate(bytes, 1)
+                                     : state.worker->arena.allocate(bytes, 1));
   if (to == nullptr) {
-    state.fail(abi::Reason::kTransactionMemory);
+    if (kept) {
+      state.fail_memory();
+    } else {
+      state.fail(abi::Reason::kTransactionMemory);
+    }
     return {};
   }
   std::size_t at = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!pieces[i].empty()) std::memcpy(to + at, pieces[i].data(), pieces[i].size());
-    at += pieces[i].size();
+    if (pieces[i].size > 0) std::memcpy(to + at, pieces[i].data, pieces[i].size);
+    at += pieces[i].size;
   }
   return {to, bytes};
+}
+
+}  // namespace
+
+std::string_view expand(TransactionState& state, abi::RuleText text) {
+  return expand_to(state, text, false);
+}
+
+std::string_view expand_kept(TransactionState& state, abi::RuleText text) {
+  return expand_to(state, text, true);
 }
 
 }  // namespace sluice::rules

@@ -44,5 +44,8 @@ std::string_view full_name(TransactionState& state, VariableId variable, bool ke
 /// A text with its macros expanded; a text without macros is a view into the image, another lies in
 /// the worker's arena, cut at kExpandedBytesMax.
 std::string_view expand(TransactionState& state, abi::RuleText text);
+/// The same for the rest of the transaction: in its region. Fails and gives an empty text when
+/// full.
+std::string_view expand_kept(TransactionState& state, abi::RuleText text);
 
 }  // namespace sluice::rules
