@@ -183,7 +183,7 @@ void read_multipart(TransactionState& state) {
   MultipartSink sink(state);
   decoder.feed(state.request_body.view(), sink);
   if (state.request_body.size > 0) decoder.finish(sink);  // an empty body is no error
-  if (decoder.reason() == abi::Reason::kTransactionMemory) state.fail(decoder.reason());
+  if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
   set_multipart_flags(state, decoder.flags());
   set_body_error(state, decoder.flags().error, decoder.error_text());
   set_no_files_error(state, sink.no_files_bytes);

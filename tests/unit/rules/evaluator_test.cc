@@ -108,6 +108,26 @@ TEST(Evaluator, CmdLineFindsWordsOfAnyCaseBehindItsOwnSigns) {
   EXPECT_EQ(judge(rules, get("/?a=Cat+")).ids, Ids{2});
 }
 
+TEST(Evaluator, MorePartsThanAreReadFailByTheirLimit) {
+  const LoadedRules loaded =
+      load_text("SecRuleEngine On\nSecRule ARGS:last \"@streq x\" \"id:1,phase:2,deny,log\"\n");
+  const auto parts = [](std::size_t count, const std::string& head) {
+    std::string body;
+    for (std::size_t i = 0; i < count; ++i) {
+      body += "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n";
+    }
+    return body + "--B\r\nContent-Disposition: form-data; name=\"last\"\r\n" + head +
+           "\r\nx\r\n--B--\r\n";
+  };
+  const auto reason = [&](const std::string& body) {
+    Judge judge(*loaded.ruleset);
+    return judge.run(post("multipart/form-data; boundary=B", body)).verdict.reason;
+  };
+  EXPECT_EQ(reason(parts(1023, "")), abi::Reason::kRules);
+  EXPECT_EQ(reason(parts(1024, "")), abi::Reason::kHttpArgs);
+  EXPECT_EQ(reason(parts(0, "X: " + std::string(4096, 'y') + "\r\n")), abi::Reason::kHttpArgs);
+}
+
 TEST(Evaluator, RegexOnArgumentBlocksWithItsStatus) {
   const std::string rules =
       "SecRule ARGS:q \"@rx attack\\d+\" \"id:1,phase:2,deny,status:418,log\"\n";
