@@ -18,6 +18,7 @@
 #include "dataplane/rules/request_parts.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scanner.h"
+#include "dataplane/rules/score_slots.h"
 
 namespace sluice::rules {
 
@@ -323,7 +324,8 @@ class LongBody {
       state_.limits = batch_.limits;
       state_.limit_count = batch_.limit_count;
     }
-    state_.batches_inbound = std::max(state_.batches_inbound, inbound_score(batch_));
+    state_.batches_inbound =
+        std::max(state_.batches_inbound, state_.ruleset->score_slots().inbound(batch_.tx));
     for (std::uint32_t i = 0; i < batch_.match_count; ++i) keep_match(batch_.matches[i]);
     batch_.region.release();
   }

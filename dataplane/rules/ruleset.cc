@@ -19,6 +19,7 @@
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scan_index.h"
+#include "dataplane/rules/score_slots.h"
 #include "dataplane/rules/slot_index.h"
 
 namespace sluice::rules {
@@ -87,6 +88,7 @@ struct Ruleset::Prepared {
   ScanIndex scan_index;
   SlotIndex slot_index;
   PhasePlans phase_plans;
+  ScoreSlots score_slots;
   std::size_t bytes = 0;
   abi::RulesetHeader empty{};  ///< of an image without rules
 
@@ -158,6 +160,7 @@ base::Status Ruleset::prepare(std::uint32_t worker_count) {
   prepared_->scan_index.build(*this);
   prepared_->slot_index.build(*this);
   prepared_->phase_plans.build(*this);
+  prepared_->score_slots.build(*this);
   if (header_->settings.geo_database.bytes > 0) {
     auto geo = GeoDatabase::open(std::string(text(header_->settings.geo_database)));
     if (!geo.ok()) return geo.error();
@@ -180,6 +183,7 @@ void* Ruleset::scratch(std::uint32_t worker_index) const {
 const ScanIndex& Ruleset::scan_index() const { return prepared_->scan_index; }
 const SlotIndex& Ruleset::slot_index() const { return prepared_->slot_index; }
 const PhasePlans& Ruleset::phase_plans() const { return prepared_->phase_plans; }
+const ScoreSlots& Ruleset::score_slots() const { return prepared_->score_slots; }
 std::size_t Ruleset::memory_bytes() const { return prepared_->bytes; }
 
 }  // namespace sluice::rules

@@ -20,6 +20,7 @@ namespace sluice::rules {
 
 class Regex;
 class GeoDatabase;
+class ScoreSlots;
 class SlotIndex;
 struct PhasePlans;
 struct ScanIndex;
@@ -72,6 +73,7 @@ class Ruleset {
   [[nodiscard]] const ScanIndex& scan_index() const;
   [[nodiscard]] const SlotIndex& slot_index() const;
   [[nodiscard]] const PhasePlans& phase_plans() const;
+  [[nodiscard]] const ScoreSlots& score_slots() const;
   /// Hyperscan's scratch for one worker, an hs_scratch_t.
   [[nodiscard]] void* scratch(std::uint32_t worker_index) const;
   /// Bytes of machine code and tables beside the image.

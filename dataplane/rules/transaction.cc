@@ -13,6 +13,7 @@
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/request_parts.h"
 #include "dataplane/rules/scanner.h"
+#include "dataplane/rules/score_slots.h"
 #include "dataplane/rules/transaction_state.h"
 
 namespace sluice::rules {
@@ -235,51 +236,14 @@ std::span<const RuleMatch> Transaction::matches() const {
   return {state_->matches, state_->match_count};
 }
 
-namespace {
-
-/// The largest of the scores that the rule set's versions keep under different names.
-std::int32_t score_of(const TransactionState& state, std::span<const std::string_view> totals,
-                      std::string_view parts) {
-  std::int32_t score = 0;
-  for (const std::string_view name : totals) {
-    const std::uint32_t index = state.tx.find(name);
-    if (index != TxStore::kNotFound) {
-      score = std::max(score, eq_number(base::as_bytes(state.tx.value(index))));
-    }
-  }
-  if (score != 0) return score;
-  for (std::uint32_t i = 0; i < state.tx.size(); ++i) {
-    const std::string_view key = state.tx.key(i);
-    if (key.size() == parts.size() + 1 &&
-        http::equal_ignoring_case(key.substr(0, parts.size()), parts)) {
-      score += eq_number(base::as_bytes(state.tx.value(i)));
-    }
-  }
-  return score;
-}
-
-}  // namespace
-
-std::int32_t inbound_score(const TransactionState& state) {
-  constexpr std::string_view kTotals[] = {"sluice_score", "inbound_anomaly_score",
-                                          "blocking_inbound_anomaly_score", "anomaly_score"};
-  // Version 4 of the CRS has a total of its own, and the outbound score in anomaly_score as well.
-  const bool split = state.tx.find(kTotals[2]) != TxStore::kNotFound;
-  const auto totals = std::span(kTotals).first(split ? 3 : 4);
-  return std::max(score_of(state, totals, "anomaly_score_pl"),
-                  score_of(state, totals, "inbound_anomaly_score_pl"));
-}
-
 std::int32_t Transaction::score_inbound() const {
   if (state_ == nullptr) return 0;
-  return std::max(inbound_score(*state_), state_->batches_inbound);
+  return std::max(state_->ruleset->score_slots().inbound(state_->tx), state_->batches_inbound);
 }
 
 std::int32_t Transaction::score_outbound() const {
   if (state_ == nullptr) return 0;
-  constexpr std::string_view kTotals[] = {"outbound_anomaly_score",
-                                          "blocking_outbound_anomaly_score"};
-  return score_of(*state_, kTotals, "outbound_anomaly_score_pl");
+  return state_->ruleset->score_slots().outbound(state_->tx);
 }
 
 bool Transaction::exact() const { return state_ != nullptr && state_->exact; }

@@ -131,7 +131,4 @@ struct TransactionState {
   Bytes keep(Bytes bytes) { return base::as_bytes(keep(base::as_text(bytes))); }
 };
 
-/// The inbound anomaly score, as the rule set's versions keep it.
-std::int32_t inbound_score(const TransactionState& state);
-
 }  // namespace sluice::rules
