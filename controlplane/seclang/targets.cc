@@ -13,6 +13,7 @@ constexpr bool opens_selector(char c) { return c == ':' || c == '.'; }
 
 std::vector<std::string_view> variable_names() {
   std::vector<std::string_view> names;
+  names.reserve(abi::kVariables.size());
   for (const abi::VariableInfo& info : abi::kVariables) names.push_back(info.name);
   return names;
 }
