@@ -204,7 +204,10 @@ MultipartDecoder::Token MultipartDecoder::end_boundary(bool lf_alone) {
 MultipartDecoder::Token MultipartDecoder::in_data(base::Bytes& chunk) {
   if (cr_held_) {
     cr_held_ = false;
-    if (chunk[0] != '\n') return {Token::kData, kCarriageReturn};
+    if (chunk[0] != '\n') {
+      look_inside(kCarriageReturn);
+      return {Token::kData, kCarriageReturn};
+    }
     chunk = chunk.subspan(1);
     start_line();
     line_end_ = 2;

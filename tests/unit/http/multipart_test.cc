@@ -64,6 +64,15 @@ TEST(Multipart, HB21KeepsDataThatResemblesABoundary) {
   }
 }
 
+TEST(Multipart, HB21ACarriageReturnKeepsDashesApart) {
+  // Wherever a segment ends. A later boundary would hide it.
+  for (const std::string_view data : {"-\r-B", "x\n-\r-B--", "\r\n-\r\r-B\r\n"}) {
+    const MultipartBody body =
+        decode("--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + std::string(data));
+    EXPECT_EQ(body.flags.unmatched_boundary, 0) << data;
+  }
+}
+
 TEST(Multipart, HB7FlagsStructure) {
   const std::string good = part("form-data; name=\"a\"", "1");
   const auto structure = strict_bit(Strict::kMultipartStructure);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "controlplane/publish/file_io.h"
 #include "dataplane/abi/store.h"
@@ -62,7 +63,10 @@ DataplaneSide::DataplaneSide(const std::string& shm, Options options)
   segment_->state.store(static_cast<std::uint32_t>(abi::DataplaneState::kRunning));
   segment_->magic.store(abi::kDataplaneMagic, std::memory_order_release);
   std::filesystem::rename(beside, path);
-  thread_ = std::thread([this] { run(); });
+  // Here and not by the thread, which may come late: a test that limits files by then would end it.
+  thread_ = std::thread([this, control = publish::ControlSegment::attach(shm_).value()]() mutable {
+    run(std::move(control));
+  });
 }
 
 DataplaneSide::~DataplaneSide() {
@@ -82,8 +86,7 @@ abi::WorkerCounters& DataplaneSide::counters(std::size_t worker) {
                                                  segment_->workers[worker].counters_offset);
 }
 
-void DataplaneSide::run() {
-  auto control = publish::ControlSegment::attach(shm_).value();
+void DataplaneSide::run(publish::ControlSegment control) {
   std::uint64_t seen[2] = {options_.live, 0};
   while (!stop_) {
     segment_->heartbeat_ns.store(base::monotonic_now());

@@ -42,7 +42,7 @@ class DataplaneSide {
              const std::vector<std::pair<abi::EventFieldId, std::string>>& fields);
 
  private:
-  void run();
+  void run(publish::ControlSegment control);
   std::string shm_;
   Options options_;
   publish::Mapping mapping_;
