@@ -31,7 +31,7 @@ struct Form {
 
 /// A transformation of a form that is known already.
 struct KnownStep {
-  std::uint8_t from, to, transform;
+  std::uint8_t from, to, transform, ignores_case;
 };
 
 constexpr std::size_t kFormsMax = 48;  // a chain has at most 32 steps; beyond: rule_budget
@@ -199,9 +199,10 @@ bool Scanner::make_forms() {
     const std::uint32_t first = set_->first_node + start;
     const std::uint32_t count = std::min(set_->node_count - start, 64u);
     // Chains that ask for nothing that the value has leave it as it is.
-    std::uint64_t unchanged = forms_[0].bytes.empty() ? 0
-                                                      : passing_rows(&index_.chain_changes[first],
-                                                                     count, ~forms_[0].classes);
+    const std::uint64_t unchanged =
+        forms_[0].bytes.empty()
+            ? 0
+            : passing_rows(&index_.chain_changes[first], count, ~forms_[0].classes);
     forms_[0].nodes |= nodes_at(start, unchanged);
     const std::uint64_t all = kAllNodes >> (64 - count);
     for (std::uint64_t left = all & ~unchanged; left != 0; left &= left - 1) {
@@ -227,7 +228,8 @@ bool Scanner::step(std::uint16_t node) {
     return true;
   }
   for (std::size_t i = 0; i < step_count_; ++i) {
-    if (steps_[i].from == from && steps_[i].transform == transform.transform) {
+    if (steps_[i].from == from && steps_[i].transform == transform.transform &&
+        steps_[i].ignores_case == transform.ignores_case) {
       form_of_node_[node] = steps_[i].to;
       return true;
     }
@@ -258,7 +260,7 @@ bool Scanner::step(std::uint16_t node) {
     to = static_cast<std::uint8_t>(same - forms_);
     if (to == form_count_) forms_[form_count_++] = {result.output, class_bitmap(result.output), 0};
   }
-  steps_[step_count_++] = {from, to, transform.transform};
+  steps_[step_count_++] = {from, to, transform.transform, transform.ignores_case};
   form_of_node_[node] = to;
   return true;
 }

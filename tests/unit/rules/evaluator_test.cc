@@ -108,6 +108,15 @@ TEST(Evaluator, CmdLineFindsWordsOfAnyCaseBehindItsOwnSigns) {
   EXPECT_EQ(judge(rules, get("/?a=Cat+")).ids, Ids{2});
 }
 
+TEST(Evaluator, CmdLineOfAnotherChainStillLowersWhereItCounts) {
+  // Both nodes start from the same bytes; scans may leave the letters alone for the first only.
+  const std::string rules =
+      "SecRule ARGS \"@contains zz\" \"id:1,phase:2,pass,log,t:none,t:cmdLine\"\n"
+      "SecRule ARGS \"@contains 6162\" "
+      "\"id:2,phase:2,pass,log,t:none,t:urlDecode,t:cmdLine,t:hexEncode\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=AB+c")).ids, Ids{2});
+}
+
 TEST(Evaluator, MorePartsThanAreReadFailByTheirLimit) {
   const LoadedRules loaded =
       load_text("SecRuleEngine On\nSecRule ARGS:last \"@streq x\" \"id:1,phase:2,deny,log\"\n");
