@@ -21,8 +21,7 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
   DatabaseMaker maker(options.cache_folder);
   const Folded folded = options.fold ? fold(rules) : fold_nothing(rules);
   report.folded = folded.count;
-  const std::vector<LoweredCheck> checks =
-      lower(folded.rules, folded.dropped, folded.initial, strings, diagnostics, *program);
+  const std::vector<LoweredCheck> checks = lower(folded, strings, diagnostics, *program);
   check_backtracking(folded.rules, diagnostics);
   if (!diagnostics.ok()) return nullptr;
   if (options.scan) {

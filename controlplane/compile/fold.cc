@@ -4,14 +4,17 @@
 #include "controlplane/compile/fold.h"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <set>
 #include <string>
 
+#include "controlplane/compile/liveness.h"
+#include "controlplane/compile/tx_keys.h"
 #include "dataplane/abi/operators.h"
+#include "dataplane/base/arena.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/transform/transform.h"
 
 namespace sluice::compile {
 
@@ -23,91 +26,9 @@ using seclang::Link;
 using seclang::MacroText;
 using seclang::Rule;
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 bool is_number(std::string_view text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-/// Keys of TX, or all with a beginning, or all.
-struct Keys {
-  std::set<std::string> exact;
-  std::vector<std::string> prefixes;
-  bool all = false;
-
-  [[nodiscard]] bool contains(const std::string& key) const {
-    return all || exact.contains(key) ||
-           std::any_of(prefixes.begin(), prefixes.end(),
-                       [&](const std::string& prefix) { return key.starts_with(prefix); });
-  }
-  void add(const Keys& other) {
-    exact.insert(other.exact.begin(), other.exact.end());
-    prefixes.insert(prefixes.end(), other.prefixes.begin(), other.prefixes.end());
-    all = all || other.all;
-  }
-  /// A key as rules write it.
-  void add_text(const MacroText& key) {
-    if (key.is_constant()) {
-      exact.insert(lower_case(key.constant()));
-    } else if (key.pieces[0].is_variable) {
-      all = true;
-    } else {
-      prefixes.push_back(lower_case(key.pieces[0].literal));
-    }
-  }
-};
-
-Keys written_keys(const Rule& rule) {
-  Keys keys;
-  for (const Link& link : rule.links) {
-    for (const seclang::SetVariable& set : link.set_variables) {
-      if (set.collection == VariableId::kTx) keys.add_text(set.key);
-    }
-  }
-  return keys;
-}
-
-void read_text(const MacroText& text, Keys& keys) {
-  for (const seclang::MacroPiece& piece : text.pieces) {
-    if (piece.is_variable && piece.variable == VariableId::kTx) {
-      keys.exact.insert(lower_case(piece.key));
-    }
-  }
-}
-
-Keys read_keys(const Rule& rule) {
-  Keys keys;
-  for (const Link& link : rule.links) {
-    for (const seclang::Target& target : link.targets) {
-      if (target.variable != VariableId::kTx) continue;
-      if (target.selector.kind == seclang::Selector::Kind::kName) {
-        keys.exact.insert(lower_case(target.selector.text));
-      } else {
-        keys.all = true;
-      }
-    }
-    read_text(link.op.expanded, keys);
-    for (const seclang::SetVariable& set : link.set_variables) {
-      read_text(set.key, keys);
-      read_text(set.value, keys);
-      // Adding reads what is there.
-      if (set.collection == VariableId::kTx) keys.add_text(set.key);
-    }
-    for (const MacroText& tag : link.tags) read_text(tag, keys);
-    if (link.msg.has_value()) read_text(*link.msg, keys);
-    if (link.logdata.has_value()) read_text(*link.logdata, keys);
-    for (const seclang::Effect& effect : link.effects) {
-      if (const auto* init = std::get_if<seclang::InitCollection>(&effect)) {
-        read_text(init->key, keys);
-      }
-    }
-  }
-  return keys;
 }
 
 class Folder {
@@ -115,6 +36,7 @@ class Folder {
   explicit Folder(const seclang::LinkedRules& rules) {
     result_.rules = rules;
     result_.dropped.assign(rules.rules.size(), false);
+    result_.certain = result_.deferred = result_.late = result_.dropped;
   }
 
   Folded run() {
@@ -127,6 +49,7 @@ class Folder {
 
   void run_phase(std::uint8_t phase) {
     std::size_t skip_to = 0;
+    landings_.clear();
     conditional_until_ = allowed_phases_ >> phase & 1 ? result_.rules.rules.size() : 0;
     for (std::size_t i = 0; i < result_.rules.rules.size(); ++i) {
       Rule& rule = result_.rules.rules[i];
@@ -138,13 +61,19 @@ class Folder {
       const Decision decision = decide(rule);
       if (decision == Decision::kFalse) {
         drop(i);
-      } else if (decision == Decision::kTrue && i >= conditional_until_ && !may_be_removed(rule) &&
-                 apply(rule)) {
+        continue;
+      }
+      const bool removable = may_be_removed(rule);
+      const bool always = decision == Decision::kTrue && !removable;
+      result_.certain[i] = i >= conditional_until_ && !removable;
+      if (always && result_.certain[i] && apply(rule)) {
         drop(i);
         if (rule.head().jump.has_value()) skip_to = rule.head().jump->to;
-      } else {
-        keep(rule);
+        continue;
       }
+      keep(rule);
+      // Only a jump from before it comes to what it skips.
+      if (always && rule.head().jump.has_value()) skip_to = *landings_.upper_bound(i);
     }
   }
 
@@ -159,7 +88,7 @@ class Folder {
     std::string value;
   };
   [[nodiscard]] std::optional<Known> look_up(std::string_view name) const {
-    const std::string key = lower_case(name);
+    const std::string key = lower_key(name);
     if (is_number(key) || unknown_.contains(key)) return std::nullopt;
     const auto found = state_.find(key);
     if (found == state_.end()) return Known{};
@@ -188,7 +117,24 @@ class Folder {
            id == OperatorId::kRbl || id == OperatorId::kFuzzyHash;
   }
 
-  [[nodiscard]] Decision decide_value(const Link& link, const std::string& value) const {
+  /// What the transformations of a link make of a value.
+  [[nodiscard]] std::optional<std::string> transform(const Link& link, std::string value) const {
+    std::vector<std::uint8_t> memory;
+    for (const abi::TransformId id : link.transforms) {
+      if (result_.rules.settings.unicode_map.has_value()) return std::nullopt;
+      memory.resize(rules::max_output(id, value.size()) + rules::kTransformSlack);
+      base::Arena arena(memory);
+      const auto done = rules::apply_transform(id, base::as_bytes(value), nullptr, arena);
+      if (done.outcome == rules::TransformOutcome::kArenaFull) return std::nullopt;
+      value = std::string(base::as_text(done.output));
+    }
+    return value;
+  }
+
+  [[nodiscard]] Decision decide_value(const Link& link, const std::string& given) const {
+    const auto transformed = transform(link, given);
+    if (!transformed.has_value()) return Decision::kUnknown;
+    const std::string& value = *transformed;
     const seclang::Operator& op = link.op;
     bool matches = false;
     if (op.id == OperatorId::kRx) {
@@ -217,7 +163,7 @@ class Folder {
         !link.op.negated) {
       return Decision::kFalse;
     }
-    if (!link.transforms.empty() || link.multi_match) return Decision::kUnknown;
+    if (link.multi_match) return Decision::kUnknown;
     Decision decision = Decision::kFalse;
     for (const seclang::Target& target : link.targets) {
       if (target.variable != VariableId::kTx ||
@@ -261,17 +207,13 @@ class Folder {
           });
         case abi::ControlId::kRuleRemoveByMsg:
           return true;
+        case abi::ControlId::kRuleRemoveTargetById:
+        case abi::ControlId::kRuleRemoveTargetByTag:
+        case abi::ControlId::kRuleRemoveTargetByMsg:
+          return control->target.variable == VariableId::kTx;
         default:
           return false;
       }
-    });
-  }
-
-  static bool only_skips(const Rule& rule) {
-    return std::all_of(rule.links.begin(), rule.links.end(), [&](const Link& link) {
-      const bool is_head = &link == &rule.links[0];
-      return link.set_variables.empty() && link.effects.empty() && link.status == 0 &&
-             !link.capture && (is_head || !link.jump.has_value());
     });
   }
 
@@ -283,14 +225,17 @@ class Folder {
       return false;
     }
     const Link& link = rule.head();
-    if (!link.effects.empty() || link.status != 0 || link.capture) return false;
+    if (!link.effects.empty() || link.status != 0 || link.capture ||
+        link.severity != seclang::kSeverityUnset) {
+      return false;
+    }
     // setvar runs once per matching value.
     if (link.targets.size() > 1 && !link.set_variables.empty()) return false;
     auto state = state_;
     auto initial = result_.initial;
     for (const seclang::SetVariable& set : link.set_variables) {
       if (set.collection != VariableId::kTx || !set.key.is_constant()) return false;
-      const std::string key = lower_case(set.key.constant());
+      const std::string key = lower_key(set.key.constant());
       if (is_number(key) || unknown_.contains(key) || touched_.contains(key)) return false;
       const auto value = expand(set.value);
       if (!value.has_value()) return false;
@@ -333,12 +278,14 @@ class Folder {
   /// texts.
   void keep(Rule& rule) {
     touched_.add(read_keys(rule));
-    const Keys written = written_keys(rule);
+    touched_.add(collection_keys(rule));
+    const TxKeys written = written_keys(rule);
     touched_.add(written);
     unknown_.add(written);
     for (Link& link : rule.links) {
       fill_in(link);
       if (link.jump.has_value()) {
+        landings_.insert(link.jump->to);
         conditional_until_ = std::max(conditional_until_, std::size_t{link.jump->to});
       }
       for (const seclang::Effect& effect : link.effects) {
@@ -387,19 +334,26 @@ class Folder {
 
   Folded result_;
   InitialTx state_;
-  Keys unknown_;  ///< written by a rule that stays
-  Keys touched_;  ///< read or written by a rule that stays
+  TxKeys unknown_;  ///< written by a rule that stays
+  TxKeys touched_;  ///< read or written by a rule that stays
   std::vector<const seclang::Control*> removals_;
+  std::set<std::size_t> landings_;  ///< of the jumps of this phase that stay
   std::size_t conditional_until_ = 0;
   unsigned allowed_phases_ = 0;
 };
 
 }  // namespace
 
-Folded fold(const seclang::LinkedRules& rules) { return Folder(rules).run(); }
+Folded fold(const seclang::LinkedRules& rules) {
+  Folded folded = Folder(rules).run();
+  drop_idle(folded);
+  defer(folded);
+  return folded;
+}
 
 Folded fold_nothing(const seclang::LinkedRules& rules) {
-  return {rules, std::vector<bool>(rules.rules.size(), false), {}, 0};
+  const std::vector<bool> none(rules.rules.size(), false);
+  return {rules, none, none, none, none, {}, 0};
 }
 
 }  // namespace sluice::compile

@@ -3,16 +3,23 @@
 
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
-#include "controlplane/compile/lower.h"
 #include "controlplane/seclang/link.h"
 
 namespace sluice::compile {
 
+/// TX as it is before the first rule that is left runs: keys in lower case.
+using InitialTx = std::map<std::string, std::string>;
+
 struct Folded {
   seclang::LinkedRules rules;  ///< the same rules at the same indices, macros filled in
   std::vector<bool> dropped;   ///< rules that need not run: decided, or passed over for certain
+  std::vector<bool> certain;   ///< no jump or ctl passes over them
+  std::vector<bool> deferred;  ///< rules that run when a key of a collection asks (liveness.h)
+  std::vector<bool> late;      ///< rules whose initcol makes its keys when they are asked for
   InitialTx initial;           ///< what the dropped ones leave in TX
   std::size_t count = 0;       ///< of dropped rules
 };

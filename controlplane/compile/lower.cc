@@ -4,10 +4,10 @@
 #include "controlplane/compile/lower.h"
 
 #include <algorithm>
-#include <cctype>
 #include <tuple>
 #include <unordered_map>
 
+#include "controlplane/compile/tx_keys.h"
 #include "dataplane/abi/limits.h"
 #include "dataplane/rules/operator/phrases.h"
 #include "dataplane/rules/operator/regex.h"
@@ -25,24 +25,18 @@ constexpr std::size_t kTextPartsMax = 48;   // the evaluator's bound
 constexpr std::size_t kChainLinksMax = 64;  // the evaluator's bound
 constexpr std::size_t kChainStepsMax = 32;  // transformations of one rule; the evaluator's bound
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 class Lowerer {
  public:
-  Lowerer(const LinkedRules& source, const std::vector<bool>& dropped, const InitialTx& initial,
-          StringsBuilder& strings, config::Diagnostics& diagnostics, Program& program)
-      : source_(source),
-        dropped_(dropped),
+  Lowerer(const Folded& folded, StringsBuilder& strings, config::Diagnostics& diagnostics,
+          Program& program)
+      : folded_(folded),
+        source_(folded.rules),
         strings_(strings),
         diagnostics_(diagnostics),
         program_(program) {
     program_.nodes.push_back({0, static_cast<std::uint8_t>(abi::TransformId::kNone), 0});
     for (int digit = 0; digit < 10; ++digit) slot(std::to_string(digit));
-    for (const auto& [key, value] : initial) {
+    for (const auto& [key, value] : folded.initial) {
       abi::TxSlot& place = program_.slots[slot(key)];
       place.initial = strings_.add(value);
       place.is_set = 1;
@@ -52,7 +46,7 @@ class Lowerer {
   std::vector<LoweredCheck> run() {
     lower_settings(source_, strings_, diagnostics_, program_);
     for (std::size_t i = 0; i < source_.rules.size(); ++i) {
-      if (!dropped_[i]) lower_rule(source_.rules[i], i);
+      if (!folded_.dropped[i]) lower_rule(source_.rules[i], i);
     }
     resolve_jumps();
     return std::move(checks_);
@@ -70,7 +64,7 @@ class Lowerer {
 
   std::uint16_t slot(std::string_view key) {
     const auto [entry, is_new] =
-        slots_.try_emplace(lower_case(key), static_cast<std::uint16_t>(program_.slots.size()));
+        slots_.try_emplace(lower_key(key), static_cast<std::uint16_t>(program_.slots.size()));
     if (is_new) program_.slots.push_back({strings_.add(key), {0, 0}, 0, {}});
     return entry->second;
   }
@@ -273,10 +267,10 @@ class Lowerer {
     if (set.kind != seclang::SetVariable::Kind::kAdd) return false;
     std::string key;
     for (const auto& piece : set.key.pieces) key += piece.is_variable ? "" : piece.literal;
-    if (lower_case(key) == "sluice_score") return true;
-    if (lower_case(key).find("anomaly_score") == std::string::npos) return false;
+    if (lower_key(key) == "sluice_score") return true;
+    if (lower_key(key).find("anomaly_score") == std::string::npos) return false;
     for (const auto& piece : set.value.pieces) {
-      if (piece.is_variable && lower_case(piece.key).find("anomaly_score_pl") != std::string::npos)
+      if (piece.is_variable && lower_key(piece.key).find("anomaly_score_pl") != std::string::npos)
         return false;
     }
     return true;
@@ -302,7 +296,7 @@ class Lowerer {
     program_.actions.push_back(action);
   }
 
-  void effect(const seclang::ExpireVariable& source) {
+  void effect(const seclang::ExpireVariable& source, bool) {
     abi::RuleAction action{};
     action.action = static_cast<std::uint8_t>(abi::ActionId::kExpireVar);
     action.variable = static_cast<std::uint16_t>(source.collection);
@@ -312,19 +306,20 @@ class Lowerer {
     action.value = text(source.seconds, source.place);
     program_.actions.push_back(action);
   }
-  void effect(const seclang::InitCollection& source) {
+  void effect(const seclang::InitCollection& source, bool is_late) {
     abi::RuleAction action{};
     action.action = static_cast<std::uint8_t>(abi::ActionId::kInitCol);
     action.variable = static_cast<std::uint16_t>(source.collection);
     action.slot = abi::kNone16;
     action.regex = abi::kNone32;
     action.key = text(source.key, source.place);
+    if (is_late) action.known |= abi::kActionLate;
     program_.actions.push_back(action);
   }
   static std::int64_t processor_number(seclang::BodyProcessor processor) {
     return static_cast<std::int64_t>(processor) + 1;  // http::BodyProcessor has kNone before them
   }
-  void effect(const seclang::Control& source) {
+  void effect(const seclang::Control& source, bool) {
     abi::RuleAction action{};
     action.action = static_cast<std::uint8_t>(abi::ActionId::kCtl);
     action.operation = static_cast<std::uint8_t>(source.id);
@@ -371,13 +366,13 @@ class Lowerer {
     program_.actions.push_back(action);
   }
 
-  void link_actions(const Link& link, abi::Rule& rule) {
+  void link_actions(const Link& link, bool is_late, abi::Rule& rule) {
     rule.first_set = static_cast<std::uint32_t>(program_.actions.size());
     for (const seclang::SetVariable& set : link.set_variables) set_variable(set);
     rule.set_count = static_cast<std::uint32_t>(program_.actions.size()) - rule.first_set;
     rule.first_after = static_cast<std::uint32_t>(program_.actions.size());
     for (const seclang::Effect& each : link.effects) {
-      std::visit([&](const auto& source) { effect(source); }, each);
+      std::visit([&](const auto& source) { effect(source, is_late); }, each);
     }
     rule.after_count = static_cast<std::uint32_t>(program_.actions.size()) - rule.first_after;
   }
@@ -440,6 +435,7 @@ class Lowerer {
       if (i > 0) rule.flags |= abi::kRuleLink;
       if (is_last && !source.complete) rule.flags |= abi::kRuleUnfinished;
       if (!source.log) rule.flags |= abi::kRuleNolog;
+      if (folded_.deferred[source_index]) rule.flags |= abi::kRuleDeferred;
       if (link.capture) rule.flags |= abi::kRuleCapture;
       if (link.multi_match) rule.flags |= abi::kRuleMultiMatch;
       if (!link.unconditional) {
@@ -450,14 +446,16 @@ class Lowerer {
         operation(link, rule);
       }
       rule.node = node(link);
-      link_actions(link, rule);
+      link_actions(link, folded_.late[source_index], rule);
       link_texts(link, rule);
       if (i == 0) {
         disruptive(source, rule);
         rule.redirect = text(source.redirect, link.place);
         rule.version = strings_.add(source.ver);
         rule.revision = strings_.add(source.rev);
-        if (!link.unconditional) checks_.push_back({starter, &link});
+        if (!link.unconditional && !folded_.deferred[source_index]) {
+          checks_.push_back({starter, &link});
+        }
       }
       program_.rules.push_back(rule);
     }
@@ -477,8 +475,8 @@ class Lowerer {
     }
   }
 
+  const Folded& folded_;
   const LinkedRules& source_;
-  const std::vector<bool>& dropped_;
   StringsBuilder& strings_;
   config::Diagnostics& diagnostics_;
   Program& program_;
@@ -491,10 +489,9 @@ class Lowerer {
 
 }  // namespace
 
-std::vector<LoweredCheck> lower(const LinkedRules& rules, const std::vector<bool>& dropped,
-                                const InitialTx& initial, StringsBuilder& strings,
+std::vector<LoweredCheck> lower(const Folded& folded, StringsBuilder& strings,
                                 config::Diagnostics& diagnostics, Program& program) {
-  return Lowerer(rules, dropped, initial, strings, diagnostics, program).run();
+  return Lowerer(folded, strings, diagnostics, program).run();
 }
 
 }  // namespace sluice::compile

@@ -73,7 +73,7 @@ struct RuleAction {
   std::uint16_t variable;  ///< a VariableId: setvar, expirevar, initcol: collection; ctl: target
   std::uint16_t slot;      ///< setvar on TX with a known key: its slot, else kNone16
   Selector selector;       ///< ctl: of the target
-  std::uint8_t known;      ///< setvar: kAction* bits
+  std::uint8_t known;      ///< setvar, initcol: kAction* bits
   std::int64_t number;     ///< setvar; ctl: first id, or a mode, switch, processor or number
   std::int64_t last;       ///< ctl: last id of a range
   RuleText key;            ///< setvar: name of the variable; initcol: key
@@ -85,6 +85,8 @@ struct RuleAction {
 
 inline constexpr std::uint8_t kActionNumberKnown = 1;  ///< `number` is what is added or subtracted
 inline constexpr std::uint8_t kActionScores = 2;       ///< adds to an anomaly score: reported
+/// initcol: nothing in the key changes any more, so it may be made when it is asked for.
+inline constexpr std::uint8_t kActionLate = 4;
 
 enum class SetOperation : std::uint8_t { kAssign = 0, kAdd = 1, kSubtract = 2, kDelete = 3 };
 
@@ -103,6 +105,8 @@ inline constexpr std::uint32_t kRuleNolog = 1u << 8;  ///< not reported
 inline constexpr std::uint32_t kRuleScanned = 1u << 9;
 inline constexpr std::uint32_t kRuleRedirect = 1u << 10;
 inline constexpr std::uint32_t kRuleUnfinished = 1u << 11;  ///< a chain without its last link
+/// Only sets what keys of late initcols read, and may wait until one of them is asked for.
+inline constexpr std::uint32_t kRuleDeferred = 1u << 12;
 
 enum class AllowScope : std::uint8_t { kAll = 0, kPhase = 1, kRequest = 2 };
 

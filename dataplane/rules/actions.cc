@@ -50,7 +50,10 @@ std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {
     case SetOperation::kAdd:
     case SetOperation::kSubtract: {
       const std::int64_t change = change_of(state, action);
-      const std::int32_t old = eq_number(base::as_bytes(state.tx.value(index)));
+      const std::string_view before = state.tx.value(index);
+      const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+      if (change == 0 && before.size() == 1 && is_digit(before[0])) return 0;  // stays as it is
+      const std::int32_t old = eq_number(base::as_bytes(before));
       state.tx.set(index, state.keep(number_text(state, wrapping_sum(old, change))));
       return (action.known & abi::kActionScores) != 0 ? static_cast<std::int32_t>(change) : 0;
     }
@@ -58,16 +61,12 @@ std::int32_t set_tx(TransactionState& state, const abi::RuleAction& action) {
   return 0;
 }
 
-void init_collection(TransactionState& state, const abi::RuleAction& action) {
-  state.collection_keys[action.variable] = expand_kept(state, action.key);
-}
-
 /// setvar runs before the other actions of its rule, but a key that the same rule gives its
 /// collection is meant for it.
 void init_for_set(TransactionState& state, const abi::Rule& rule, std::uint16_t variable) {
   for (const abi::RuleAction& action : actions_of(state, rule.first_after, rule.after_count)) {
     if (static_cast<ActionId>(action.action) == ActionId::kInitCol && action.variable == variable) {
-      init_collection(state, action);
+      set_collection_key(state, action);
     }
   }
 }
@@ -190,7 +189,7 @@ void run_after_actions(TransactionState& state, const abi::Rule& rule) {
         run_control(state, action);
         break;
       case ActionId::kInitCol:
-        init_collection(state, action);
+        set_collection_key(state, action);
         break;
       case ActionId::kExpireVar:
         persistent_change(state, static_cast<VariableId>(action.variable),

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "dataplane/base/clock.h"
 #include "dataplane/rules/actions.h"
@@ -102,9 +103,20 @@ bool test_value(TransactionState& state, const abi::Rule& rule, const TargetValu
   return test(state, rule, target, transform(state, rule.node, target.value), run);
 }
 
+/// Whether the client is none that an `@ipMatch` on REMOTE_ADDR is for.
+bool is_other_client(const TransactionState& state, const abi::Rule& rule,
+                     const abi::RuleTarget& target) {
+  const auto id = static_cast<abi::OperatorId>(rule.operator_id);
+  if (id != abi::OperatorId::kIpMatch && id != abi::OperatorId::kIpMatchFromFile) return false;
+  return static_cast<VariableId>(target.variable) == VariableId::kRemoteAddr &&
+         target.is_count == 0 && rule.node == 0 &&
+         is_client_in_set(state, rule) == ((rule.flags & abi::kRuleNegated) != 0);
+}
+
 bool test_target(TransactionState& state, const abi::Rule& rule, const abi::RuleTarget& target,
                  ChainRun& run) {
   if (state.removal_count > 0 && is_target_removed(state, rule, target)) return false;
+  if (is_other_client(state, rule, target)) return false;
   if (target.is_count != 0) {
     const std::string_view number = number_text(state, count_values(state, target));
     const std::string_view key = state.text(target.key);
@@ -347,6 +359,25 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
     if (!was_blocked && state.verdict.blocks() && phase != abi::kPhaseCount) break;
   }
   state.current_rule = nullptr;
+}
+
+void run_deferred(TransactionState& state) {
+  if (state.ran_deferred) return;
+  state.ran_deferred = true;
+  const abi::Rule* asking = state.current_rule;
+  MatchedVariable* matched = std::exchange(state.matched, nullptr);
+  const std::uint32_t matched_count = std::exchange(state.matched_count, 0);
+  const bool persists = state.persists;
+  for (const std::uint32_t index : state.ruleset->phase_plans().deferred) {
+    ChainRun run;
+    if (!state.spend(1)) break;
+    (void)match_chain(state, index, run);
+    state.matched_count = 0;
+  }
+  state.current_rule = asking;
+  state.matched = matched;
+  state.matched_count = matched_count;
+  state.persists = persists;
 }
 
 }  // namespace sluice::rules

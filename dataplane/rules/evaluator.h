@@ -11,4 +11,8 @@ namespace sluice::rules {
 /// the phase, the values, and the budget of the transaction.
 void run_phase(TransactionState& state, std::uint8_t phase);
 
+/// Runs, once for a transaction, the rules that keys of collections wait for (kRuleDeferred). The
+/// rule that asks is not disturbed.
+void run_deferred(TransactionState& state);
+
 }  // namespace sluice::rules

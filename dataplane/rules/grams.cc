@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace sluice::rules {
@@ -26,12 +27,58 @@ void for_each_pair(base::Bytes value, Visit visit) {
   }
 }
 
-/// Calls visit(pair) for each pair with a bit in `wanted`, repeated ones again.
+/// Bit i: codes[i] and codes[i + 1] are both of digits. `count`: of pairs, at most 64; what lies
+/// behind them up to 65 codes is read.
+std::uint64_t digit_pairs(const std::uint8_t* codes, std::size_t count) {
+  const __m128i digit = _mm_set1_epi8(kCodeDigit);
+  std::uint64_t digits = 0;
+  for (std::size_t i = 0; i < 64; i += 16) {
+    const __m128i some = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(some, digit)));
+    digits |= std::uint64_t{mask} << i;
+  }
+  const std::uint64_t next = digits >> 1 | std::uint64_t{codes[64] == kCodeDigit} << 63;
+  return digits & next & (~std::uint64_t{0} >> (64 - count));
+}
+
+/// Bit i: the pair of codes[i] and codes[i + 1] is wanted. `count`: of pairs, at most 64. No branch
+/// depends on the bytes: those of honest values cannot be foreseen.
+std::uint64_t wanted_pairs(const std::uint8_t* codes, std::size_t count,
+                           const std::uint64_t* wanted) {
+  std::uint64_t found = 0;
+  std::size_t i = 0;
+  const auto bit = [&](std::size_t at) {
+    return std::uint64_t{(wanted[codes[at]] >> codes[at + 1] & 1) != 0};
+  };
+  for (; i + 8 <= count; i += 8) {
+    const std::uint64_t low = bit(i) | bit(i + 1) << 1 | bit(i + 2) << 2 | bit(i + 3) << 3;
+    const std::uint64_t high = bit(i + 4) | bit(i + 5) << 1 | bit(i + 6) << 2 | bit(i + 7) << 3;
+    found |= (low | high << 4) << i;
+  }
+  for (; i < count; ++i) found |= bit(i) << i;
+  return found;
+}
+
+/// Calls visit(pair) for each pair with a bit in `wanted`, repeated ones again. Keeps the codes of
+/// a short value.
 template <typename Visit>
-void find_one_by_one(base::Bytes value, const std::uint64_t* wanted, Visit visit) {
-  for_each_pair(value, [&](unsigned pair) {
-    if ((wanted[pair / 64] >> pair % 64 & 1) != 0) visit(pair);
-  });
+void find_by_words(base::Bytes value, const std::uint64_t* wanted, GramSet::Codes& codes,
+                   Visit visit) {
+  const std::size_t pairs = value.size() - 1;
+  codes.count = pairs <= GramSet::Codes::kMax ? pairs : 0;
+  for (std::size_t at = 0; at < pairs; at += 64) {
+    const std::size_t count = std::min(pairs - at, std::size_t{64});
+    std::uint8_t* here = &codes.of[codes.count > 0 ? at : 0];
+    for (std::size_t i = 0; i <= count; ++i) here[i] = kByteCodes[value[at + i]];
+    for (std::uint64_t found = wanted_pairs(here, count, wanted); found != 0; found &= found - 1) {
+      visit(codes_at(&value[at + static_cast<unsigned>(std::countr_zero(found))]));
+    }
+    for (std::uint64_t found = digit_pairs(here, count); found != 0; found &= found - 1) {
+      const std::uint8_t* pair = &value[at + static_cast<unsigned>(std::countr_zero(found))];
+      const unsigned gram = digit_gram(pair[0] - unsigned{'0'}, pair[1] - unsigned{'0'});
+      if ((wanted[gram / 64] >> gram % 64 & 1) != 0) visit(gram);
+    }
+  }
 }
 
 /// The same, 64 pairs a step. Codes come out of a table of 128 bytes, high bytes apart; a pair's
@@ -67,20 +114,6 @@ SLUICE_VBMI inline __mmask64 are_wanted(__m512i first, __m512i second, const Wan
   return _mm512_test_epi8_mask(_mm512_mask_blend_epi8(last, below, above), bits);
 }
 
-SLUICE_VBMI bool has_vbmi(const GramSet::Codes& codes, Gram pair) {
-  const __m512i first = _mm512_set1_epi8(static_cast<char>(pair / 64));
-  const __m512i second = _mm512_set1_epi8(static_cast<char>(pair % 64));
-  for (std::size_t at = 0; at < codes.count; at += 64) {
-    const std::size_t left = codes.count - at;
-    const __mmask64 lanes = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-    const __mmask64 found = _mm512_mask_cmpeq_epi8_mask(
-        _mm512_mask_cmpeq_epi8_mask(lanes, first, _mm512_load_si512(&codes.first[at])), second,
-        _mm512_load_si512(&codes.second[at]));
-    if (found != 0) return true;
-  }
-  return false;
-}
-
 template <typename Visit>
 SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, GramSet::Codes& codes,
                            Visit visit) {
@@ -99,10 +132,7 @@ SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, GramS
     const __m512i second_bytes = _mm512_maskz_loadu_epi8(lanes, here + 1);
     const __m512i first = codes_of(first_bytes, low, high);
     const __m512i second = codes_of(second_bytes, low, high);
-    if (keeps) {
-      _mm512_store_si512(&codes.first[at], first);
-      _mm512_store_si512(&codes.second[at], second);
-    }
+    if (keeps) _mm512_store_si512(&codes.of[at], first);
     for (std::uint64_t found = are_wanted(first, second, tables) & lanes; found != 0;
          found &= found - 1) {
       visit(codes_at(here + std::countr_zero(found)));
@@ -129,9 +159,26 @@ SLUICE_VBMI void find_vbmi(base::Bytes value, const std::uint64_t* wanted, GramS
       visit(unsigned{digit_gram(pair[0] - unsigned{'0'}, pair[1] - unsigned{'0'})});
     }
   }
+  if (keeps) codes.of[pairs] = kByteCodes[value[pairs]];
 }
 
 #undef SLUICE_VBMI
+
+/// Whether the codes hold a pair.
+bool has_pair(const GramSet::Codes& codes, Gram pair) {
+  const __m128i first = _mm_set1_epi8(static_cast<char>(pair / 64));
+  const __m128i second = _mm_set1_epi8(static_cast<char>(pair % 64));
+  for (std::size_t at = 0; at < codes.count; at += 16) {
+    const auto* here = reinterpret_cast<const __m128i*>(&codes.of[at]);
+    const auto* next = reinterpret_cast<const __m128i*>(&codes.of[at + 1]);
+    const __m128i both = _mm_and_si128(_mm_cmpeq_epi8(_mm_load_si128(here), first),
+                                       _mm_cmpeq_epi8(_mm_loadu_si128(next), second));
+    const auto found = static_cast<unsigned>(_mm_movemask_epi8(both));
+    const std::size_t left = codes.count - at;
+    if ((left >= 16 ? found : found & ((1u << left) - 1)) != 0) return true;
+  }
+  return false;
+}
 
 const bool kHasVbmi = __builtin_cpu_supports("avx512vbmi") != 0 &&
                       __builtin_cpu_supports("avx512bw") != 0 &&
@@ -154,7 +201,7 @@ std::size_t GramSet::assign(base::Bytes value, const std::uint64_t* wanted, Gram
   if (kHasVbmi) {
     find_vbmi(value, wanted, codes_, note);
   } else {
-    find_one_by_one(value, wanted, note);
+    find_by_words(value, wanted, codes_, note);
   }
   return count;
 }
@@ -162,7 +209,7 @@ std::size_t GramSet::assign(base::Bytes value, const std::uint64_t* wanted, Gram
 /// has() by codes_.
 bool GramSet::has_here(Gram pair) const {
   const unsigned first = pair / 64, second = pair % 64;
-  if (first != 63 && second != 63) return has_vbmi(codes_, pair);
+  if (first != 63 && second != 63) return has_pair(codes_, pair);
   const unsigned number = first == 63 ? second : first + 62;
   const char digits[2] = {static_cast<char>('0' + number / 10),
                           static_cast<char>('0' + number % 10)};

@@ -88,12 +88,12 @@ class GramSet {
     return seen_.has(pair);
   }
 
-  /// The codes of the pairs of a short value, where they were at hand: comparing them all with a
-  /// pair is cheaper than noting each of them.
+  /// The codes of the bytes of a short value: comparing them all with a pair is cheaper than noting
+  /// each of them.
   struct Codes {
-    static constexpr std::size_t kMax = 1024;
-    alignas(64) std::array<std::uint8_t, kMax> first, second;
-    std::size_t count = 0;  ///< of pairs; 0: not kept
+    static constexpr std::size_t kMax = 1024;             ///< pairs
+    alignas(64) std::array<std::uint8_t, kMax + 128> of;  ///< what lies behind is read, not used
+    std::size_t count = 0;                                ///< of pairs; 0: not kept
   };
 
  private:

@@ -146,12 +146,10 @@ MatchOutcome outcome_of(bool matches) {
   return matches ? MatchOutcome::kMatch : MatchOutcome::kNoMatch;
 }
 
-MatchOutcome run_ip_match(TransactionState& state, const abi::Rule& rule, Bytes value) {
+IpSet ip_set_of(const TransactionState& state, const abi::Rule& rule) {
   const abi::IpSetSpec& spec =
       state.ruleset->array<abi::IpSetSpec>(state.header().ip_sets)[rule.argument_index];
-  const IpSet set{state.ruleset->array<Ipv4Range>(spec.v4),
-                  state.ruleset->array<Ipv6Range>(spec.v6)};
-  return outcome_of(ip_match(set, value));
+  return {state.ruleset->array<Ipv4Range>(spec.v4), state.ruleset->array<Ipv6Range>(spec.v6)};
 }
 
 }  // namespace
@@ -203,7 +201,7 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
       return run_phrases(state, rule, value, matched);
     case OperatorId::kIpMatch:
     case OperatorId::kIpMatchFromFile:
-      return run_ip_match(state, rule, value);
+      return outcome_of(ip_match(ip_set_of(state, rule), value));
     case OperatorId::kValidateByteRange:
       return outcome_of(outside_byte_range(
           state.ruleset->array<ByteRange>(state.header().byte_ranges)[rule.argument_index], value));
@@ -237,6 +235,16 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
       state.spend(1 + value.size() / 64);
       return outcome_of(match_leaf(id, base::as_bytes(expand(state, rule.argument)), value));
   }
+}
+
+bool is_client_in_set(const TransactionState& state, const abi::Rule& rule) {
+  const base::IpAddress& client = state.info.client;
+  if (client.is_v4()) return contains_ipv4(ip_set_of(state, rule), client.v4_number());
+  const auto half = [&](std::size_t at) {
+    return std::uint64_t{base::load_be32(client.bytes + at)} << 32 |
+           base::load_be32(client.bytes + at + 4);
+  };
+  return contains_ipv6(ip_set_of(state, rule), {half(0), half(8)});
 }
 
 Bytes transform(TransactionState& state, std::uint16_t node, Bytes value) {

@@ -18,6 +18,9 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
 /// kRegexMatchLimit. Deterministic: the same value takes the same steps everywhere. kLimit: beyond.
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value);
 
+/// What an `@ipMatch` says of REMOTE_ADDR, whose text need not be made for it.
+bool is_client_in_set(const TransactionState& state, const abi::Rule& rule);
+
 /// The value behind a node of the transformation DAG; in the worker's arena where it differs. Fails
 /// the transaction when that is full.
 Bytes transform(TransactionState& state, std::uint16_t node, Bytes value);

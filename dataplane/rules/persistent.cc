@@ -7,7 +7,9 @@
 #include <cstring>
 
 #include "dataplane/abi/names.h"
+#include "dataplane/rules/evaluator.h"
 #include "dataplane/rules/scalars.h"
+#include "dataplane/rules/targets.h"
 
 namespace sluice::rules {
 namespace {
@@ -16,14 +18,25 @@ bool same(std::string_view left, std::string_view right) {
   return left.size() == right.size() && abi::same_name(left, right);
 }
 
-std::string_view key_of(const TransactionState& state, VariableId variable) {
-  return state.collection_keys[static_cast<std::size_t>(variable)];
+CollectionKey& key_place(TransactionState& state, VariableId variable) {
+  switch (variable) {
+    case VariableId::kGlobal:
+      return state.collection_keys[0];
+    case VariableId::kIp:
+      return state.collection_keys[1];
+    case VariableId::kResource:
+      return state.collection_keys[2];
+    case VariableId::kSession:
+      return state.collection_keys[3];
+    default:
+      return state.collection_keys[4];
+  }
 }
 
 /// Collections of different applications (SecWebAppId) are apart, and those of a staged generation,
 /// which sees the requests of the live one, too. False: no memory, and the transaction has failed.
 bool identity_of(TransactionState& state, VariableId variable, base::Hash128& identity) {
-  const std::string_view key = key_of(state, variable);
+  const std::string_view key = collection_key(state, variable);
   const std::string_view app = state.text(state.header().settings.web_app_id);
   const std::size_t bytes = 3 + app.size() + key.size();
   const std::size_t used = state.worker->arena.used();
@@ -48,6 +61,21 @@ std::uint64_t update_rate(const RecordHeader& header, std::uint64_t wall_s) {
 }
 
 }  // namespace
+
+void set_collection_key(TransactionState& state, const abi::RuleAction& action) {
+  CollectionKey& key = key_place(state, static_cast<VariableId>(action.variable));
+  const bool late = (action.known & abi::kActionLate) != 0;
+  key = late ? CollectionKey{{}, &action} : CollectionKey{expand_kept(state, action.key), nullptr};
+}
+
+std::string_view collection_key(TransactionState& state, VariableId variable) {
+  CollectionKey& key = key_place(state, variable);
+  if (key.late != nullptr) {
+    run_deferred(state);
+    key = {expand_kept(state, key.late->key), nullptr};
+  }
+  return key.text;
+}
 
 RecordView persistent_record(TransactionState& state, VariableId variable) {
   Collections& collections = state.worker->collections;
@@ -78,7 +106,8 @@ std::optional<std::string_view> persistent_built_in(TransactionState& state, Var
   header.created_s = header.updated_s = static_cast<std::uint32_t>(wall_s);
   if (record.exists()) header = record.header();
   std::int64_t number = 0;
-  if (same(name, "KEY")) return key_of(state, variable).substr(0, abi::kCollectionKeyBytesMax);
+  if (same(name, "KEY"))
+    return collection_key(state, variable).substr(0, abi::kCollectionKeyBytesMax);
   if (same(name, "IS_NEW")) {
     number = header.created_by == state.info.id.low ? 1 : 0;
   } else if (same(name, "CREATE_TIME")) {
@@ -115,7 +144,7 @@ void persistent_change(TransactionState& state, VariableId variable,
   }
   const CollectionTime time{state.info.monotonic_ns, state.info.wall_ns, state.info.id.low,
                             state.header().settings.collection_timeout_s};
-  if (collections.change(identity, key_of(state, variable), time, change) !=
+  if (collections.change(identity, collection_key(state, variable), time, change) !=
       CollectionOutcome::kDone) {
     state.fail(abi::Reason::kCollectionFull);
   }

@@ -16,6 +16,12 @@
 /// costs kCollectionSteps of the budget.
 namespace sluice::rules {
 
+/// Notes the key that an initcol gives its collection; a late one is made when it is asked for.
+void set_collection_key(TransactionState& state, const abi::RuleAction& action);
+
+/// The key of a collection; empty if no initcol named one. May run the rules that it waits for.
+std::string_view collection_key(TransactionState& state, VariableId variable);
+
 /// The collection as it is now, copied into the worker's arena.
 RecordView persistent_record(TransactionState& state, VariableId variable);
 

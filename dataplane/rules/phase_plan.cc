@@ -10,6 +10,7 @@
 
 #include "dataplane/abi/names.h"
 #include "dataplane/abi/operators.h"
+#include "dataplane/rules/name_gate.h"
 #include "dataplane/rules/ruleset.h"
 #include "dataplane/rules/transaction_state.h"
 
@@ -77,37 +78,91 @@ bool wants_empty(const Ruleset& ruleset, const abi::Rule& rule) {
                           .pattern) == "^$";
 }
 
+/// The bit of the method that `@streq` asks for; 0: the rule asks for something else.
+std::uint64_t method_bit(const Ruleset& ruleset, const abi::Rule& rule, HeaderFacts& headers) {
+  if (static_cast<OperatorId>(rule.operator_id) != OperatorId::kStreq || rule.node != 0 ||
+      (rule.flags & abi::kRuleNegated) != 0 || rule.argument.part_count != 1) {
+    return 0;
+  }
+  const auto& part = ruleset.array<abi::TextPart>(ruleset.header().texts)[rule.argument.first_part];
+  return part.variable == abi::kNone16 ? headers.add_method(ruleset.text(part.text)) : 0;
+}
+
 }  // namespace
 
+std::uint64_t HeaderFacts::new_bit() {
+  const std::uint64_t bit = std::uint64_t{1} << bits_;
+  if (bit == kOddName || entries_.size() == kEntriesMax) return 0;
+  ++bits_;
+  return bit;
+}
+
+void HeaderFacts::keep(const Entry& entry) {
+  by_size_[std::min(entry.name.size(), kLongName)] |= std::uint64_t{1} << entries_.size();
+  entries_.push_back(entry);
+}
+
 HeaderFacts::Fact HeaderFacts::add(VariableId variable, std::string_view name) {
-  std::size_t index = 0;
-  while (index < headers_.size() &&
-         (headers_[index].variable != variable || !abi::same_name(headers_[index].name, name))) {
-    ++index;
+  for (const Entry& entry : entries_) {
+    if (entry.empty != 0 && entry.variable == variable && abi::same_name(entry.name, name)) {
+      return {entry.present, entry.empty};
+    }
   }
-  if (index == kHeadersMax) return {};
-  if (index == headers_.size()) {
-    headers_.push_back({variable, name});
-    by_size_[std::min(name.size(), kLongName)] |= std::uint32_t{1} << index;
-  }
-  return {std::uint64_t{1} << 2 * index, std::uint64_t{2} << 2 * index};
+  const Fact fact{new_bit(), new_bit()};
+  if (fact.present == 0 || fact.empty == 0) return {};
+  keep({variable, name, fact.present, fact.empty});
+  return fact;
+}
+
+std::uint64_t HeaderFacts::add_method(std::string_view method) {
+  const std::uint64_t bit = new_bit();
+  if (bit != 0) keep({VariableId::kRequestMethod, method, bit, 0});
+  return bit;
+}
+
+std::uint64_t HeaderFacts::add_names(std::span<const std::string_view> names) {
+  if (entries_.size() + names.size() > kEntriesMax) return 0;
+  const std::uint64_t bit = new_bit();
+  if (bit == 0) return 0;
+  for (const std::string_view name : names) keep({VariableId::kRequestHeaders, name, bit, 0});
+  watches_names_ = true;
+  return bit | kOddName;
 }
 
 std::uint64_t HeaderFacts::of(VariableId variable, std::string_view name, base::Bytes value) const {
-  for (std::uint32_t left = by_size_[std::min(name.size(), kLongName)]; left != 0;
-       left &= left - 1) {
-    const auto index = static_cast<std::size_t>(std::countr_zero(left));
-    const Header& header = headers_[index];
-    if (header.variable != variable || !abi::same_name(header.name, name)) continue;
-    const bool empty = value.empty() || std::find(value.begin(), value.end(), '\n') != value.end();
-    return (empty ? std::uint64_t{3} : std::uint64_t{1}) << 2 * index;
+  std::uint64_t facts = 0;
+  for (std::uint64_t left = entries(name); left != 0; left &= left - 1) {
+    const Entry& entry = entries_[static_cast<std::size_t>(std::countr_zero(left))];
+    if (entry.variable != variable || !abi::same_name(entry.name, name)) continue;
+    facts |= entry.present;
+    if (entry.empty == 0) continue;
+    if (value.empty() || std::find(value.begin(), value.end(), '\n') != value.end()) {
+      facts |= entry.empty;
+    }
   }
-  return 0;
+  if (watches_names_ && variable == VariableId::kRequestHeaders &&
+      std::any_of(name.begin(), name.end(), [](char c) { return c == '/' || c == '_'; })) {
+    facts |= kOddName;
+  }
+  return facts;
+}
+
+std::uint64_t HeaderFacts::of_method(std::string_view method) const {
+  return of(VariableId::kRequestMethod, method, base::as_bytes(method));
+}
+
+bool PhasePlan::Gate::is_open(const TransactionState& state) const {
+  return (state.header_facts & required) == required && (state.header_facts & forbidden) == 0 &&
+         (any == 0 || (state.header_facts & any) != 0) &&
+         (list == VariableId::kCount || state.values.count(list) > 0);
 }
 
 PhasePlan::Gate PhasePlan::gate_of(const Ruleset& ruleset, std::uint32_t index,
                                    HeaderFacts& headers) const {
   Gate gate;
+  if (const auto names = listed_names(ruleset, index); !names.empty()) {
+    gate.any = headers.add_names(names);
+  }
   while (index != abi::kNone32) {
     const abi::Rule& rule = ruleset.rules()[index];
     index = rule.next_link;
@@ -122,8 +177,11 @@ PhasePlan::Gate PhasePlan::gate_of(const Ruleset& ruleset, std::uint32_t index,
         if (count == Count::kSome) gate.required |= fact.present;
         if (count == Count::kNone) gate.forbidden |= fact.present;
         if (target.is_count == 0 && wants_empty(ruleset, rule)) gate.required |= fact.empty;
-      } else if (is_steady(variable) && target.is_count == 0) {
-        gate.list = variable;
+      } else if (is_steady(variable)) {
+        const Count count = target.is_count != 0 ? wanted_count(ruleset, rule) : Count::kSome;
+        if (count == Count::kSome) gate.list = variable;
+      } else if (variable == VariableId::kRequestMethod && target.is_count == 0) {
+        gate.required |= method_bit(ruleset, rule, headers);
       }
     }
     // What a link does when it matches is seen although its chain ends at the next one.
@@ -144,16 +202,20 @@ void PhasePlan::build(const Ruleset& ruleset, std::uint32_t phase, HeaderFacts& 
     if (is_body_reader(ruleset, rule)) bodies_[position / 64] |= bit;
     const bool scanned = (rule.flags & abi::kRuleScanned) != 0;
     checks_.push_back(scanned ? rule.check : abi::kNone32);
-    if (scanned) {
-      ++first_[rule.check + 1];
-      continue;
-    }
-    always_[position / 64] |= bit;
     Gate gate = gate_of(ruleset, list[position], headers);
     gate.position = position;
-    if (gate.required != 0 || gate.forbidden != 0 || gate.list != VariableId::kCount) {
-      gates_.push_back(gate);
+    gate_of_.push_back(abi::kNone16);
+    if (scanned) {
+      ++first_[rule.check + 1];
+      if (gate.asks()) {
+        gate_of_.back() = static_cast<std::uint16_t>(scanned_gates_.size());
+        scanned_gates_.push_back(gate);
+      }
+      continue;
     }
+    if ((rule.flags & abi::kRuleDeferred) != 0) continue;
+    always_[position / 64] |= bit;
+    if (gate.asks()) gates_.push_back(gate);
   }
   for (std::size_t check = 1; check < first_.size(); ++check) first_[check] += first_[check - 1];
   positions_.resize(first_.back());
@@ -177,19 +239,26 @@ void PhasePlan::mark_due(const TransactionState& state, std::uint64_t* due) cons
     due[word] = always_[word] | (body ? bodies_[word] : 0);
   }
   for (const Gate& gate : gates_) {
-    const bool open = (state.header_facts & gate.required) == gate.required &&
-                      (state.header_facts & gate.forbidden) == 0 &&
-                      (gate.list == VariableId::kCount || state.values.count(gate.list) > 0);
-    if (!open) due[gate.position / 64] &= ~(std::uint64_t{1} << gate.position % 64);
+    if (!gate.is_open(state)) {
+      due[gate.position / 64] &= ~(std::uint64_t{1} << gate.position % 64);
+    }
   }
   for (const std::uint32_t check : state.candidates.checks()) {
     for (std::uint32_t i = first_[check]; i < first_[check + 1]; ++i) {
-      due[positions_[i] / 64] |= std::uint64_t{1} << positions_[i] % 64;
+      const std::uint32_t position = positions_[i];
+      if (gate_of_[position] != abi::kNone16 &&
+          !scanned_gates_[gate_of_[position]].is_open(state)) {
+        continue;
+      }
+      due[position / 64] |= std::uint64_t{1} << position % 64;
     }
   }
 }
 
 void PhasePlans::build(const Ruleset& ruleset) {
+  for (std::uint32_t i = 0; i < ruleset.rules().size(); ++i) {
+    if ((ruleset.rules()[i].flags & abi::kRuleDeferred) != 0) deferred.push_back(i);
+  }
   for (std::uint32_t phase = 0; phase < abi::kPhaseCount; ++phase) {
     phases[phase].build(ruleset, phase, headers);
   }

@@ -193,6 +193,7 @@ void set_combined_size(TransactionState& state, std::uint64_t more) {
 
 void add_request_head(TransactionState& state, const http::RequestHead& head) {
   set_scalar(state, VariableId::kRequestMethod, head.method);
+  state.header_facts |= state.ruleset->phase_plans().headers.of_method(head.method);
   set_scalar(state, VariableId::kRequestProtocol, head.protocol);
   if (is_used(state, VariableId::kRequestLine)) {
     set_scalar(state, VariableId::kRequestLine, request_line(head));

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dataplane/base/clock.h"
+#include "dataplane/rules/persistent.h"
 #include "dataplane/rules/targets.h"
 
 namespace sluice::rules {
@@ -206,9 +207,9 @@ std::string_view computed_scalar(TransactionState& state, VariableId variable) {
       }
       return {};
     case VariableId::kSessionId:
-      return state.collection_keys[static_cast<std::size_t>(VariableId::kSession)];
+      return collection_key(state, VariableId::kSession);
     case VariableId::kUserId:
-      return state.collection_keys[static_cast<std::size_t>(VariableId::kUser)];
+      return collection_key(state, VariableId::kUser);
     default:
       return time_text(state, variable);
   }

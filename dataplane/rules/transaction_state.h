@@ -45,6 +45,13 @@ struct BodyBuffer {
   [[nodiscard]] Bytes view() const { return {data, size}; }
 };
 
+/// The key that initcol gave a persistent collection.
+struct CollectionKey {
+  std::string_view text;
+  const abi::RuleAction* late = nullptr;  ///< not made yet: its initcol
+};
+inline constexpr std::size_t kCollectionCount = 5;  ///< GLOBAL, IP, RESOURCE, SESSION, USER
+
 class LongBody;
 
 /// Everything of one transaction. Lies in its own region.
@@ -96,7 +103,8 @@ struct TransactionState {
   SqliWork sqli;  ///< of libinjection
   std::uint64_t inspected_bytes = 0;
   std::uint64_t request_body_limit = 0, response_body_limit = 0;  ///< bytes; 0: none
-  std::string_view collection_keys[abi::kVariableCount] = {};     ///< of initcol
+  std::array<CollectionKey, kCollectionCount> collection_keys;
+  bool ran_deferred = false;  ///< the rules that keys of collections wait for
   /// A part of a long body, whose values begin at batch_first. The rules run once more for the rest
   /// of the request, so only chains that match a value of the batch change persistent collections.
   bool is_batch = false;

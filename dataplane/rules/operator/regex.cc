@@ -25,12 +25,14 @@ bool is_literal(char c) {
 
 Regex::Regex(pcre2_real_code_8* code) : code_(code) {
   pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups_);
+  pcre2_pattern_info(code, PCRE2_INFO_MINLENGTH, &least_bytes_);
   jit_ = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
 }
 
 Regex::Regex(Regex&& other) noexcept
     : code_(std::exchange(other.code_, nullptr)),
       groups_(other.groups_),
+      least_bytes_(other.least_bytes_),
       jit_(other.jit_),
       in_pieces_(other.in_pieces_),
       any_(other.any_),
@@ -39,6 +41,7 @@ Regex::Regex(Regex&& other) noexcept
 Regex& Regex::operator=(Regex&& other) noexcept {
   std::swap(code_, other.code_);
   std::swap(groups_, other.groups_);
+  std::swap(least_bytes_, other.least_bytes_);
   std::swap(jit_, other.jit_);
   std::swap(any_, other.any_);
   std::swap(texts_, other.texts_);
@@ -194,6 +197,8 @@ RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t 
   const std::uint8_t* text = subject.data() != nullptr ? subject.data() : &kNothing;
   subject_ = {text, subject.size()};
   group_count_ = 0;
+  // pcre2_match() looks at this itself, pcre2_jit_match() does not.
+  if (subject.size() - offset < regex.least_bytes()) return RegexOutcome::kNoMatch;
   if (offset == 0 && options == 0) {
     if (const std::optional<bool> whole = regex.is_whole_match(subject); whole.has_value()) {
       if (!*whole) return RegexOutcome::kNoMatch;

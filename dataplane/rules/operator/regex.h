@@ -47,6 +47,8 @@ class Regex {
   [[nodiscard]] bool in_pieces() const { return in_pieces_; }
   /// False if PCRE2 has no machine code for it and interprets it.
   [[nodiscard]] bool is_jit() const { return jit_; }
+  /// No match is shorter.
+  [[nodiscard]] std::uint32_t least_bytes() const { return least_bytes_; }
   /// Bytes of compiled pattern and machine code.
   [[nodiscard]] std::size_t memory_bytes() const;
   [[nodiscard]] const pcre2_real_code_8* code() const { return code_; }
@@ -59,6 +61,7 @@ class Regex {
   void read_texts(std::string_view pattern);
   pcre2_real_code_8* code_ = nullptr;
   std::uint32_t groups_ = 0;
+  std::uint32_t least_bytes_ = 0;
   bool jit_ = false, in_pieces_ = false;
   bool any_ = false;                ///< `^.*$`
   std::vector<std::string> texts_;  ///< between `^` and `$`; none: another kind of pattern

@@ -3,39 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/rules/ruleset_fixture.h"
+#include "tests/unit/rules/judge_twice.h"
 
 namespace sluice::rules::test {
 namespace {
-
-using Ids = std::vector<std::uint32_t>;
-
-std::string get(const std::string& target, const std::string& headers = "") {
-  return "GET " + target + " HTTP/1.1\r\nHost: a.example\r\n" + headers + "\r\n";
-}
-std::string post(const std::string& type, const std::string& body, const std::string& extra = "") {
-  return "POST /p HTTP/1.1\r\nHost: a.example\r\nContent-Type: " + type + "\r\n" + extra +
-         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-
-/// Judges one request by one text of rules, scanned for and not: both must say the same.
-Judged judge(const std::string& rules, const std::string& request,
-             const std::string& response = "") {
-  compile::CompileOptions plain;
-  plain.scan = false;
-  plain.fold = false;
-  const LoadedRules exact = load_text(rules, plain), scanned = load_text(rules);
-  EXPECT_NE(exact.ruleset, nullptr) << (exact.errors.empty() ? "" : exact.errors[0]);
-  EXPECT_NE(scanned.ruleset, nullptr) << (scanned.errors.empty() ? "" : scanned.errors[0]);
-  if (exact.ruleset == nullptr || scanned.ruleset == nullptr) return {};
-  const Judged expected = Judge(*exact.ruleset).run(request, response);
-  const Judged judged = Judge(*scanned.ruleset).run(request, response);
-  EXPECT_EQ(judged.ids, expected.ids);
-  EXPECT_EQ(judged.targets, expected.targets);
-  EXPECT_EQ(judged.values, expected.values);
-  EXPECT_EQ(judged.verdict.action, expected.verdict.action);
-  return judged;
-}
 
 TEST(Evaluator, ManyCandidatesOfOneCheckAreTriedOneByOne) {
   const LoadedRules loaded = load_text(
@@ -51,50 +22,6 @@ TEST(Evaluator, ManyCandidatesOfOneCheckAreTriedOneByOne) {
     EXPECT_EQ(each.run(get(target)).tx, std::vector<std::string>{"1120"})
         << "20 values and 11 names";
   }
-}
-
-TEST(Evaluator, RulesOnHeadersMatchByWhatTheRequestHas) {
-  // Such rules are passed over by what headers there are: each of them must match where it should.
-  const std::string rules =
-      "SecRule REQUEST_HEADERS:X-A \"@rx ^$\" \"id:1,phase:1,pass,log\"\n"
-      "SecRule REQUEST_HEADERS:X-A \"!@rx ^b$\" \"id:2,phase:1,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"@eq 0\" \"id:3,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"!@eq 0\" \"id:4,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"@gt 1\" \"id:5,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"@ge 0\" \"id:6,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"!@eq 1\" \"id:7,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"!@gt 0\" \"id:8,phase:2,pass,log\"\n"
-      "SecRule REQUEST_METHOD \"@streq GET\" \"id:9,phase:2,pass,log,chain\"\n"
-      "SecRule REQUEST_HEADERS:X-A \"!@streq b\" \"chain\"\n"
-      "SecRule &REQUEST_HEADERS:X-B \"@eq 0\"\n"
-      "SecRule REQUEST_METHOD \"@streq GET\" \"id:10,phase:2,pass,log,chain,setvar:tx.seen=1\"\n"
-      "SecRule REQUEST_HEADERS:X-A \"!@streq b\"\n"
-      "SecRule TX:seen \"@eq 1\" \"id:11,phase:2,pass,log\"\n"
-      "SecRule REQUEST_HEADERS:X-A|REQUEST_HEADERS:X-B \"!@rx ^b$\" \"id:12,phase:2,pass,log\"\n"
-      "SecRule &REQUEST_HEADERS:X-A \"@eq 2\" \"id:13,phase:3,pass,log\"\n"
-      "SecRule REQUEST_COOKIES \"!@streq c\" \"id:14,phase:2,pass,log\"\n";
-  EXPECT_EQ(judge(rules, get("/")).ids, (Ids{3, 6, 7, 8, 11}));
-  EXPECT_EQ(judge(rules, get("/", "X-A:\r\n")).ids, (Ids{1, 2, 4, 6, 9, 10, 11, 12}));
-  EXPECT_EQ(judge(rules, get("/", "x-a: b\r\n")).ids, (Ids{4, 6, 11}));
-  EXPECT_EQ(judge(rules, get("/", "X-a: c\r\nX-B: d\r\n")).ids, (Ids{2, 4, 6, 10, 11, 12}));
-  EXPECT_EQ(judge(rules, get("/", "X-A: b\r\nX-A: b\r\nCookie: d=e\r\n")).ids,
-            (Ids{4, 5, 6, 7, 11, 14}));
-  EXPECT_EQ(judge(rules, get("/", "X-A: b\r\nX-A: b\r\n"), "HTTP/1.1 200 OK\r\n\r\n").ids,
-            (Ids{4, 5, 6, 7, 11, 13}));
-}
-
-TEST(Evaluator, MoreHeadersThanAreKeptApartAreStillLookedAt) {
-  std::string rules, headers;
-  Ids all;
-  for (std::uint32_t i = 1; i <= 40; ++i) {
-    const std::string name = "X-" + std::to_string(i);
-    rules += "SecRule REQUEST_HEADERS:" + name + " \"!@streq no\" \"id:" + std::to_string(i) +
-             ",phase:1,pass,log\"\n";
-    headers += name + ": yes\r\n";
-    all.push_back(i);
-  }
-  EXPECT_EQ(judge(rules, get("/", headers)).ids, all);
-  EXPECT_EQ(judge(rules, get("/")).ids, Ids{});
 }
 
 TEST(Evaluator, CmdLineFindsWordsOfAnyCaseBehindItsOwnSigns) {
@@ -369,7 +296,7 @@ TEST(Evaluator, BodiesAreScannedForTheRulesThatStillAsk) {
 /// Patterns that are not scanned for, over values that cost each match nearly its limit.
 TEST(Evaluator, BacktrackingIsTakenFromTheBudgetOfTheRequest) {
   const LoadedRules loaded =
-      load_text("SecRule ARGS \"!@rx ^x*x*x*x*y\" \"id:1,phase:2,pass,nolog\"\n");
+      load_text("SecRule ARGS \"!@rx ^x*x*x*x*y\" \"id:1,phase:2,pass,nolog,setvar:tx.n=+1\"\n");
   ASSERT_NE(loaded.ruleset, nullptr);
   Judge judge(*loaded.ruleset);
   const std::string value(55, 'x');
@@ -404,7 +331,8 @@ TEST(Evaluator, LibinjectionReadsEachValueOnce) {
 /// product of both for the price of one.
 TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
   const LoadedRules loaded = load_text(
-      "SecRule ARGS \"!@rx <[^>]{0,900}(?:javascript|onload)\" \"id:1,phase:2,pass,nolog\"\n"
+      "SecRule ARGS \"!@rx <[^>]{0,900}(?:javascript|onload)\" "
+      "\"id:1,phase:2,pass,nolog,setvar:tx.n=+1\"\n"
       "SecRule ARGS \"@rx <[^>]{0,900}(?:javascript|onload)\" \"id:2,phase:2,pass,log\"\n");
   ASSERT_NE(loaded.ruleset, nullptr);
   Judge judge(*loaded.ruleset);
@@ -421,7 +349,7 @@ TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
 
 TEST(Evaluator, LargerRequestsHaveMoreSteps) {
   const LoadedRules loaded =
-      load_text("SecRule ARGS \"!@rx ^[a-z]+$\" \"id:1,phase:2,pass,nolog\"\n");
+      load_text("SecRule ARGS \"!@rx ^[a-z]+$\" \"id:1,phase:2,pass,nolog,setvar:tx.n=+1\"\n");
   ASSERT_NE(loaded.ruleset, nullptr);
   std::string body;
   for (int i = 0; i < 4000; ++i) body += "name" + std::to_string(i) + "=value&";

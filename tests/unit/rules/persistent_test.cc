@@ -96,6 +96,31 @@ TEST(Persistent, MembersAreReadByNamePatternCountAndMacro) {
   EXPECT_EQ(requests.ids(get("/?drop_ALPHA=1")), (Ids{12, 15}));
 }
 
+/// The hash of the CRS in the key of IP: made when the collection is first used, in whatever rule.
+TEST(Persistent, KeysThatWaitAreThoseOfTheirRules) {
+  const std::string init =
+      "SecRule REQUEST_HEADERS:User-Agent \"@rx ^.*$\" "
+      "\"id:1,phase:1,pass,nolog,t:none,t:sha1,t:hexEncode,setvar:tx.hash=%{MATCHED_VAR}\"\n"
+      "SecAction \"id:2,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}_%{tx.hash}\"\n";
+  Requests requests(
+      init +
+      "SecRule ARGS:n \"@rx ^[0-9]$\" \"id:3,phase:2,pass,log,setvar:ip.%{MATCHED_VAR}=+1,"
+      "setvar:ip.last=%{MATCHED_VAR},setvar:tx.key=%{ip.key}\"\n"
+      "SecRule IP:last \"@streq 7\" \"id:4,phase:2,pass,log\"\n"
+      "SecRule IP:7 \"@ge 2\" \"id:5,phase:2,pass,log\"\n");
+  requests.judge->tx_names = {"key", "hash"};
+  const Judged first = requests.judge->run(get("/?n=7", "User-Agent: a\r\n"));
+  EXPECT_EQ(first.ids, (Ids{3, 4}));
+  EXPECT_EQ(first.values[0], "7") << "the rule that asks keeps its own match";
+  // printf a | sha1sum
+  const std::string hash = "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8";
+  EXPECT_EQ(first.tx[1], hash);
+  EXPECT_EQ(first.tx[0], "192.0.2.1_" + hash);
+  EXPECT_EQ(requests.ids(get("/?n=7", "User-Agent: b\r\n")), (Ids{3, 4}));
+  EXPECT_EQ(requests.ids(get("/?n=7", "User-Agent: a\r\n")), (Ids{3, 4, 5}));
+  EXPECT_EQ(requests.ids(get("/?n=7")), (Ids{3, 4}));
+}
+
 TEST(Persistent, CollectionsAndApplicationsAreApart) {
   const std::string rules =
       "SecAction \"id:1,phase:1,nolog,pass,initcol:ip=k,initcol:global=k,setsid:k,setuid:k,"
