@@ -72,14 +72,24 @@ constexpr Gram digit_gram(unsigned first, unsigned second) {
   return number < 62 ? gram(63, number) : gram(number - 62, 63);
 }
 
+/// The pairs that are looked for.
+struct WantedGrams {
+  /// bits: kGramCount of them, which must stay.
+  explicit WantedGrams(const std::uint64_t* bits);
+  [[nodiscard]] bool has(unsigned pair) const { return (words[pair / 64] >> pair % 64 & 1) != 0; }
+
+  const std::uint64_t* words;
+  std::uint8_t numbers[16] = {};  ///< a bit for each number whose digit_gram() is wanted
+};
+
 /// The pairs of one value. Nothing is cleared between values: a pair is there if it bears the stamp
 /// of the last one.
 class GramSet {
  public:
-  /// Takes a value, and notes in `hits` those of its pairs that have a bit in `wanted` (64 words),
-  /// each once. hits: room for 4096. Returns how many. The bytes must stay until the next assign().
-  /// O(n), no allocation; 64 pairs a step with AVX-512 VBMI, chosen once for this machine.
-  std::size_t assign(base::Bytes value, const std::uint64_t* wanted, Gram* hits);
+  /// Takes a value, and notes in `hits` those of its pairs that are wanted, each once. hits: room
+  /// for 4096. Returns how many. The bytes must stay until the next assign(). O(n), no allocation;
+  /// 64 pairs a step with AVX-512 VBMI, 32 with AVX2, chosen once for this machine.
+  std::size_t assign(base::Bytes value, const WantedGrams& wanted, Gram* hits);
   /// Whether the value has a pair, or kAnyGram is asked for. The first call after assign() is O(n).
   [[nodiscard]] bool has(Gram pair) {
     if (pair == kAnyGram) return true;

@@ -101,6 +101,7 @@ void ScanIndex::build(const Ruleset& ruleset) {
     }
     set_changes.push_back(changes);
     late.push_back(late_rows(ruleset, set));
+    wanted_grams.emplace_back(&set_grams[word_keys.size()]);
     std::uint32_t keys = set.first_key;
     for (std::uint32_t word = 0; word < abi::kGramWords; ++word) {
       word_keys.push_back(keys);

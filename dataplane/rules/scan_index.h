@@ -10,6 +10,7 @@
 
 #include "dataplane/abi/ruleset.h"
 #include "dataplane/abi/variables.h"
+#include "dataplane/rules/grams.h"
 #include "dataplane/rules/row_filter.h"
 
 namespace sluice::rules {
@@ -36,8 +37,9 @@ struct ScanIndex {
     std::uint64_t nodes = 0;             ///< node_bit() of those nodes; 0: too many rows
     std::vector<std::uint64_t> classes;  ///< of the rows
   };
-  std::vector<Late> late;                ///< by set
-  std::vector<std::uint32_t> word_keys;  ///< by word of `set_grams`: the key of its first bit
+  std::vector<Late> late;                 ///< by set
+  std::vector<WantedGrams> wanted_grams;  ///< by set
+  std::vector<std::uint32_t> word_keys;   ///< by word of `set_grams`: the key of its first bit
 
   /// A pattern of keys that is plain text: what most selectors are.
   struct KeyShape {

@@ -287,7 +287,8 @@ void Scanner::sieve_by_class(const Form& form) {
 void Scanner::sieve_by_gram(const Form& form) {
   const std::size_t base = set_index_ * std::size_t{abi::kGramWords};
   const std::uint64_t* wanted = &set_grams_[base];
-  const std::size_t count = scratch_.grams.assign(form.bytes, wanted, scratch_.hits);
+  const std::size_t count =
+      scratch_.grams.assign(form.bytes, index_.wanted_grams[set_index_], scratch_.hits);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t word = scratch_.hits[i] / 64;
     const std::uint64_t below = (std::uint64_t{1} << scratch_.hits[i] % 64) - 1;
