@@ -228,6 +228,24 @@ class RegexLexer {
     return byte;
   }
 
+  /// Whether the `[` in a bracket begins `[:name:]`, `[.name.]` or `[=name=]`, or is a byte: as
+  /// PCRE2 tells them apart.
+  [[nodiscard]] bool is_posix_syntax() const {
+    const char sign = peek(1);
+    if (peek() != '[' || (sign != ':' && sign != '.' && sign != '=')) return false;
+    for (std::size_t i = at_ + 2; i + 1 < text_.size(); ++i) {
+      const char here = text_[i], next = text_[i + 1];
+      if (here == '\\' && (next == ']' || next == '\\')) {
+        ++i;
+      } else if ((here == '[' && next == sign) || here == ']') {
+        return false;
+      } else if (here == sign && next == ']') {
+        return true;
+      }
+    }
+    return false;
+  }
+
   bool posix_class(ByteSet& set) {
     const std::size_t end = text_.find(":]", at_ + 2);
     if (end == std::string_view::npos) return false;
@@ -264,7 +282,7 @@ class RegexLexer {
     const bool negated = take("^");
     ByteSet set;
     for (bool is_first = true; more() && (is_first || peek() != ']'); is_first = false) {
-      if (peek() == '[' && (peek(1) == ':' || peek(1) == '.' || peek(1) == '=')) {
+      if (is_posix_syntax()) {
         if (peek(1) == ':' && posix_class(set)) continue;
         return unknown();
       }

@@ -173,7 +173,7 @@ class Reader : RegexLexer {
       return known;
     }
     Known known = Known::nothing();
-    if (codes.size() > 16) return known;
+    if (codes.size() > 32) return known;
     known.needs.clear();
     for (const unsigned code : codes)
       known.needs.push_back({rules::classes_of_code(code), {}, 0, false});

@@ -58,6 +58,9 @@ const char* const kPatterns[] = {
     R"(^a$|b)",
     R"(1[0-2]{2}\.|12[37]|[0-9]42)",
     R"(\A(?:(?:a)|.b)\z)",
+    R"(x[' ?[=<>]+|[a[.]o|[[:x]y|[[=\]]b|[[[:digit:]=]c)",
+    R"((?:[~!@#$%^&*()\-+={}\[\]|:;"'`<>][^~!@#$%^&*()\-+={}\[\]|:;"'`<>]*?){3})",
+    R"([^\w\s]{2})",
 };
 
 TEST(Needs, NoMatchFailsThem) {
@@ -103,6 +106,14 @@ TEST(Needs, ExcludeHonestValues) {
   EXPECT_TRUE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "C:/BOOT.INI"));
   EXPECT_FALSE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "31415926535"));
   EXPECT_TRUE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "4294967295"));
+}
+
+TEST(Needs, SetsOfManySignsNeedOneOfThem) {
+  const Needs signs = regex_needs(R"((?:[~!@#$%^&*()\-+={}|:;"'`<>][^~!@#$]*?){12})");
+  EXPECT_FALSE(meets(signs, "customer camera paper travel 5043"));
+  EXPECT_TRUE(meets(signs, "a-b-c-d-e-f-g-h-i-j-k-l-m"));
+  // The second bracket holds a `[` that begins no class.
+  EXPECT_FALSE(meets(regex_needs(R"(having ?['"][^=]{1,9}['" ?[=<>]+|order\sby)"), "paper 5043"));
 }
 
 TEST(Needs, WholeValuesHoldNothingElse) {
