@@ -35,6 +35,8 @@ struct Connection {
   std::uint8_t resets = 0;
   bool opaque = false;     ///< upgraded: forwarded, sequence-tracked, uninspected
   bool more_work = false;  ///< listed for poll(): bytes behind a filled gap wait
+  bool listed_finished = false;
+  std::uint32_t finished_before = 0, finished_after = 0;  ///< FinishedList: indices of neighbours
 };
 static_assert(sizeof(Connection) + sizeof(flow::FlowKey) + 8 <= 448,
               "an idle inspected flow costs at most 512 bytes with its index and timer");

@@ -48,6 +48,9 @@ base::Nanos Flows::open_deadline(const Connection& connection) const {
 }
 
 void Flows::schedule(Connection& connection) {
+  if (connection.state == ConnectionState::kOpen && connection.tcp.finished()) {
+    finished_.add(connection);
+  }
   const base::Nanos deadline =
       connection.state == ConnectionState::kOpen ? open_deadline(connection) : connection.deadline;
   memory_.timers.schedule(memory_.table.index_of(connection), deadline);

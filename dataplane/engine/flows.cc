@@ -159,9 +159,14 @@ Connection* Flows::open(Packet& packet, const flow::FlowKey& key, Connection* ex
     const ConnectionInfo info = info_of(*existing);
     end_exchange(*existing, info);
     if (existing->state == ConnectionState::kReplying) memory_.replies.cancel(existing->reply);
+    finished_.remove(*existing);
     *existing = Connection();
   } else {
     existing = memory_.table.insert(key, packet.flow_hash);
+    if (Connection* oldest = finished_.first(); existing == nullptr && oldest != nullptr) {
+      forget(*oldest);
+      existing = memory_.table.insert(key, packet.flow_hash);
+    }
     if (existing == nullptr) return nullptr;
     ++changes_;
   }
@@ -349,6 +354,7 @@ void Flows::forget(Connection& connection) {
   end_exchange(connection, info);
   if (connection.state == ConnectionState::kReplying) memory_.replies.cancel(connection.reply);
   end_tcp(connection);
+  finished_.remove(connection);
   memory_.timers.cancel(memory_.table.index_of(connection));
   memory_.table.erase(connection);
   context_.counters.count(CounterId::kFlowsClosed);

@@ -10,6 +10,7 @@
 #include "dataplane/base/static_vector.h"
 #include "dataplane/engine/connection.h"
 #include "dataplane/engine/drop_summary.h"
+#include "dataplane/engine/finished_list.h"
 #include "dataplane/engine/packet_desk.h"
 #include "dataplane/engine/pool.h"
 #include "dataplane/engine/reply.h"
@@ -37,7 +38,12 @@ class Flows {
  public:
   Flows(WorkerContext& context, const FlowMemory& memory, PacketDesk& desk, SegmentSender& sender,
         DropSummary& drops)
-      : context_(context), memory_(memory), desk_(desk), sender_(sender), drops_(drops) {}
+      : context_(context),
+        memory_(memory),
+        desk_(desk),
+        sender_(sender),
+        drops_(drops),
+        finished_(memory.table) {}
   Flows(const Flows&) = delete;
   Flows& operator=(const Flows&) = delete;
 
@@ -112,6 +118,7 @@ class Flows {
   DropSummary& drops_;
   /// Connections with bytes left to work off, by index.
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
+  FinishedList finished_;
   std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;
   base::Nanos midstream_second_ = 0;

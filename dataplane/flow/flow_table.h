@@ -68,8 +68,9 @@ class BucketIndex {
 };
 
 /// The connections of one worker: keys and values in fixed slots, found through a BucketIndex. All
-/// memory is the caller's and is taken at construction; nothing grows. Full: insert() says so and
-/// the new connection is refused (flow_full), nobody is evicted into being uninspected.
+/// memory is the caller's and is taken at construction; nothing grows. Full: insert() says so. The
+/// engine then forgets a connection that both ends have finished, or refuses the new one
+/// (flow_full): nobody is evicted into being uninspected.
 /// T: default constructible; made on insert(), destroyed on erase().
 template <typename T>
 class FlowTable {

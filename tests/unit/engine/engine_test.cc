@@ -295,6 +295,48 @@ TEST(Engine, FullTablesFailClosed) {
   EXPECT_GE(rig.dropped(abi::Reason::kFlowFull), 1u);
 }
 
+/// Both FINs and their acknowledgements.
+void finish(EngineRig& rig, Dialog& dialog) {
+  dialog.client("", net::kFin | net::kAck);
+  dialog.client_sent += 1;
+  dialog.server_acked = dialog.client_sent;
+  rig.push(engine::Side::kInside, dialog.server_frame(dialog.server_sent, {}, net::kFin | net::kAck));
+  dialog.server_sent += 1;
+  dialog.client_acked = dialog.server_sent;
+  dialog.client("", net::kAck);
+}
+
+TEST(Engine, FinishedConnectionsGiveWayWhenTheTableIsFull) {
+  RigOptions options;
+  options.config.flows_max = 3;
+  EngineRig rig(options);
+  const auto opens = [&](Dialog& dialog) {
+    dialog.handshake();
+    return dialog.client(kGood).fate == Fate::kForward;
+  };
+  Dialog first(rig, 40000), second(rig, 40001), third(rig, 40002);
+  ASSERT_TRUE(opens(first) && opens(second) && opens(third));
+  finish(rig, second);
+  finish(rig, first);
+  EXPECT_EQ(second.client("", net::kAck).fate, Fate::kForward) << "kept for late segments";
+  Dialog fourth(rig, 40003);
+  EXPECT_TRUE(opens(fourth));
+  EXPECT_EQ(second.client("", net::kAck).fate, Fate::kDrop) << "it finished first";
+  EXPECT_EQ(first.client("", net::kAck).fate, Fate::kForward);
+  EXPECT_EQ(third.client(kGood).fate, Fate::kForward);
+  // The tuple of a finished connection is taken over: it is no longer one that gives way.
+  Dialog again(rig, 40000);
+  again.client_isn = 5'000'000;
+  again.server_isn = 6'000'000;
+  EXPECT_TRUE(opens(again));
+  Dialog fifth(rig, 40004);
+  EXPECT_FALSE(opens(fifth));
+  EXPECT_EQ(again.client(kGood).fate, Fate::kForward);
+  EXPECT_EQ(third.client(kGood).fate, Fate::kForward);
+  EXPECT_EQ(fourth.client(kGood).fate, Fate::kForward);
+  EXPECT_GE(rig.dropped(abi::Reason::kFlowFull), 1u);
+}
+
 TEST(Engine, NoMemoryForATransactionResetsBoth) {
   RigOptions options;
   options.config.transactions_max = 1;
