@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "dataplane/base/check.h"
 #include "dataplane/engine/connection.h"
 #include "dataplane/flow/flow_table.h"
 
@@ -29,7 +30,7 @@ class FinishedList {
     connection.listed_finished = true;
     connection.finished_before = last_;
     connection.finished_after = Table::kNone;
-    (last_ == Table::kNone ? first_ : table_.at(last_)->finished_after) = index;
+    (last_ == Table::kNone ? first_ : at(last_).finished_after) = index;
     last_ = index;
   }
 
@@ -38,11 +39,17 @@ class FinishedList {
     if (!connection.listed_finished) return;
     connection.listed_finished = false;
     const std::uint32_t before = connection.finished_before, after = connection.finished_after;
-    (before == Table::kNone ? first_ : table_.at(before)->finished_after) = after;
-    (after == Table::kNone ? last_ : table_.at(after)->finished_before) = before;
+    (before == Table::kNone ? first_ : at(before).finished_after) = after;
+    (after == Table::kNone ? last_ : at(after).finished_before) = before;
   }
 
  private:
+  [[nodiscard]] Connection& at(std::uint32_t index) {
+    Connection* connection = table_.at(index);
+    SLUICE_CHECK(connection != nullptr);
+    return *connection;
+  }
+
   Table& table_;
   std::uint32_t first_ = Table::kNone, last_ = Table::kNone;
 };

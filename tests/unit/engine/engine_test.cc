@@ -300,7 +300,8 @@ void finish(EngineRig& rig, Dialog& dialog) {
   dialog.client("", net::kFin | net::kAck);
   dialog.client_sent += 1;
   dialog.server_acked = dialog.client_sent;
-  rig.push(engine::Side::kInside, dialog.server_frame(dialog.server_sent, {}, net::kFin | net::kAck));
+  rig.push(engine::Side::kInside,
+           dialog.server_frame(dialog.server_sent, {}, net::kFin | net::kAck));
   dialog.server_sent += 1;
   dialog.client_acked = dialog.server_sent;
   dialog.client("", net::kAck);
