@@ -142,7 +142,7 @@ class Reader : RegexLexer {
     const Group kind = open_group();
     if (kind == Group::kUnknown) return fail();
     if (kind == Group::kNothing) return Known::empty_text();
-    const Known inside = alternatives();
+    Known inside = alternatives();
     if (!take(")")) return fail();
     if (kind == Group::kPlain || kind == Group::kAtomic) return inside;
     if (kind == Group::kAhead) elsewhere = needs_of(inside);

@@ -136,9 +136,12 @@ void ByteStore::free_all(Pools& pools) {
   if (!mapped_) {
     pools.give_block(root_);
   } else {
-    for (std::int64_t slot = 0; slot < kMapSlots; ++slot) {
-      const std::uint32_t index = map_of(pools, root_)[slot];
-      if (index != kNone) pools.give_block(index);
+    const std::uint32_t* map = map_of(pools, root_);
+    for (std::uint32_t number = lowest_; count_ != 0; ++number) {
+      const std::uint32_t index = map[slot_of(number)];
+      if (index == kNone) continue;
+      pools.give_block(index);
+      --count_;
     }
   }
   count_ = 0;
