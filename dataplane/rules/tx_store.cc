@@ -11,29 +11,29 @@
 namespace sluice::rules {
 
 bool TxStore::begin(const Ruleset& ruleset, Region& region) {
-  const auto slots = ruleset.array<abi::TxSlot>(ruleset.header().slots);
+  slots_ = ruleset.array<abi::TxSlot>(ruleset.header().slots);
   ruleset_ = &ruleset;
   buckets_ = nullptr;
-  slot_count_ = static_cast<std::uint32_t>(slots.size());
+  slot_count_ = static_cast<std::uint32_t>(slots_.size());
   extra_count_ = 0;
   capacity_ = slot_count_ + 16;
   members_ = region.allocate_array<Member>(capacity_);
-  if (members_ == nullptr) {
+  touched_ = region.allocate_array<std::uint64_t>(words());
+  if (members_ == nullptr || touched_ == nullptr) {
     slot_count_ = 0;
     return false;
   }
-  for (std::uint32_t i = 0; i < slot_count_; ++i) {
-    members_[i] = {ruleset.text(slots[i].key), ruleset.text(slots[i].initial), slots[i].is_set != 0,
-                   kNoMember};
-  }
+  std::fill_n(touched_, words(), 0);
   return true;
 }
 
 bool TxStore::copy(const TxStore& from, Region& region) {
   *this = from;
   members_ = region.allocate_array<Member>(capacity_);
-  if (members_ == nullptr) return false;
+  touched_ = region.allocate_array<std::uint64_t>(words());
+  if (members_ == nullptr || touched_ == nullptr) return false;
   std::copy_n(from.members_, from.size(), members_);
+  std::copy_n(from.touched_, words(), touched_);
   if (buckets_ == nullptr) return true;
   buckets_ = region.allocate_array<std::uint16_t>(kBuckets);
   if (buckets_ == nullptr) return false;
