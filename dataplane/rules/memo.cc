@@ -10,8 +10,8 @@ namespace sluice::rules {
 
 base::Result<Memo> Memo::create() {
   Memo memo;
-  memo.entries_.reset(new (std::nothrow) Entry[abi::kMemoEntries]());
-  if (memo.entries_ == nullptr) return base::Error{"no memory for the memo of a worker"};
+  memo.buckets_.reset(new (std::nothrow) Bucket[kBuckets]());
+  if (memo.buckets_ == nullptr) return base::Error{"no memory for the memo of a worker"};
   return memo;
 }
 

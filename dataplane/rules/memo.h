@@ -44,12 +44,15 @@ class Memo {
 
   static base::Result<Memo> create();
 
-  /// O(bytes).
+  /// O(bytes). What is there comes from memory meanwhile.
   [[nodiscard]] Place place_of(const base::HashKey& key, std::uint32_t set,
                                base::Bytes value) const {
     const base::Hash128 hash = base::keyed_hash128(key, value.data(), value.size());
-    const std::size_t bucket = (hash.low ^ set * 0x9e3779b97f4a7c15ULL) >> 32;
-    return {&entries_[bucket % kBuckets * kWays], hash};
+    const std::size_t number = (hash.low ^ set * 0x9e3779b97f4a7c15ULL) >> 32;
+    Bucket& bucket = buckets_[number % kBuckets];
+    __builtin_prefetch(&bucket[0]);
+    __builtin_prefetch(&bucket[kWays / 2]);
+    return {bucket.data(), hash};
   }
   /// The entry of a value, nullptr if there is none. Valid until the next put().
   static const Entry* find(const Place& place, std::uint32_t ruleset, std::uint32_t set) {
@@ -68,7 +71,11 @@ class Memo {
   static constexpr std::size_t kBuckets = abi::kMemoEntries / kWays;
   static_assert((kBuckets & (kBuckets - 1)) == 0);
 
-  std::unique_ptr<Entry[]> entries_;
+  /// Two cache lines.
+  struct alignas(abi::kCacheLineBytes) Bucket : std::array<Entry, kWays> {};
+  static_assert(sizeof(Bucket) == 2 * abi::kCacheLineBytes);
+
+  std::unique_ptr<Bucket[]> buckets_;
 };
 
 }  // namespace sluice::rules

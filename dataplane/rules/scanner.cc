@@ -82,31 +82,52 @@ class Scanner {
     }
   }
 
-  /// A value that was scanned before, from the memo; else scan_set().
+  /// Scans a value, or with a memo, at the latest in finish(): its entries are on their way from
+  /// memory meanwhile.
   void scan(Item item, std::uint32_t code, std::string_view key, Bytes value) {
     const std::uint32_t set = index_.set_for(*state_.ruleset, code, key);
     if (set == abi::kNone32) return;
-    item_ = item;
     WorkerScratch& worker = *state_.worker;
-    if (!worker.use_memo) return scan_set(set, value);
-    const Memo::Place place = worker.memo.place_of(worker.key, set, value);
+    if (!worker.use_memo) {
+      item_ = item;
+      return scan_set(set, value);
+    }
+    if (waiting_count_ == kWaitingMax) finish();
+    waiting_[waiting_count_++] = {item, set, value, worker.memo.place_of(worker.key, set, value)};
+  }
+  void finish() {
+    for (std::size_t i = 0; i < waiting_count_ && !state_.failed(); ++i) look_up(waiting_[i]);
+    waiting_count_ = 0;
+  }
+
+ private:
+  struct Waiting {
+    Item item;
+    std::uint32_t set;
+    Bytes value;
+    Memo::Place place;
+  };
+
+  /// A value that was scanned before, from the memo; else scan_set().
+  void look_up(const Waiting& waiting) {
+    WorkerScratch& worker = *state_.worker;
     const std::uint32_t serial = state_.ruleset->serial();
-    if (const Memo::Entry* entry = Memo::find(place, serial, set); entry != nullptr) {
+    item_ = waiting.item;
+    const Memo::Entry* entry = Memo::find(waiting.place, serial, waiting.set);
+    if (entry != nullptr) {
       ++worker.counts.memo_hits;
       for (const std::uint16_t check : entry->found()) {
-        state_.candidates.add(check, item, state_.region);
+        state_.candidates.add(check, item_, state_.region);
       }
       return;
     }
     ++worker.counts.memo_misses;
     found_count_ = 0;
-    scan_set(set, value);
+    scan_set(waiting.set, waiting.value);
     if (found_count_ <= Memo::kChecksMax && !state_.failed() && !asks_less_) {
-      Memo::put(place, serial, set, {found_, found_count_});
+      Memo::put(waiting.place, serial, waiting.set, {found_, found_count_});
     }
   }
-
- private:
   void scan_set(std::uint32_t set, Bytes value) {
     set_ = &sets_[set];
     set_index_ = set;
@@ -187,6 +208,9 @@ class Scanner {
   std::size_t form_count_ = 0, step_count_ = 0;
   std::uint16_t found_[Memo::kChecksMax];
   std::size_t found_count_ = 0;  ///< beyond kChecksMax: more than the memo takes
+  static constexpr std::size_t kWaitingMax = 16;
+  Waiting waiting_[kWaitingMax];
+  std::size_t waiting_count_ = 0;
   Form forms_[kFormsMax];
   KnownStep steps_[kStepsMax];
   std::uint8_t form_of_node_[abi::kTransformNodesMax];
@@ -441,6 +465,7 @@ void scan_values(TransactionState& state, std::uint32_t first) {
     scanner.scan(Item::of_value(index), code, key, value.view());
     if (!key.empty()) scanner.scan(Item::of_name(index), code + 1, key, base::as_bytes(key));
   }
+  scanner.finish();
 }
 
 void scan_body(TransactionState& state, bool only_asked) {
@@ -451,6 +476,7 @@ void scan_body(TransactionState& state, bool only_asked) {
   if (only_asked) scanner.ask_less();
   scanner.scan(Item::of_value(index), static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},
                state.values.at(index).view());
+  scanner.finish();
 }
 
 }  // namespace sluice::rules
