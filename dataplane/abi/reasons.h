@@ -112,7 +112,7 @@
   X(kHttpBareCr, "http_bare_cr", "CR without LF")                                             \
   X(kHttpNul, "http_nul", "a NUL byte in the head")                                           \
   X(kHttpObsFold, "http_obs_fold", "a folded field line")                                     \
-  X(kHttpLeadingCrlf, "http_leading_crlf", "more than one empty line before the request")     \
+  X(kHttpLeadingCrlf, "http_leading_crlf", "an empty line first, or two between requests")    \
   X(kHttpHeaderName, "http_header_name", "a field name empty or with bytes not allowed")      \
   X(kHttpHeaderValue, "http_header_value", "a field value with bytes not allowed")            \
   X(kHttpHeadersTooLarge, "http_headers_too_large", "the head, one field or their number")    \

@@ -24,11 +24,11 @@ enum class ConnectionState : std::uint8_t {
 struct Connection {
   stream::Connection tcp;
   Exchange* exchange = nullptr;
+  Between between;  ///< of the last exchange
   /// kWaiting: when the wait ends. kReset: when the connection is forgotten.
   base::Nanos deadline = 0;
   base::Nanos reset_second = 0;  ///< resets are counted since
-  std::uint32_t transactions = 0;
-  std::uint32_t epoch = 0;  ///< bypass and mode off forget connections by raising the engine's
+  std::uint32_t epoch = 0;       ///< bypass and mode off forget connections by raising the engine's
   ReplySlot reply = kNoReplySlot;
   std::uint16_t service = kNoService;
   ConnectionState state = ConnectionState::kOpen;

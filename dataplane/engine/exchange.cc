@@ -22,13 +22,12 @@ Progress everything(std::size_t bytes) {
 
 }  // namespace
 
-void Exchange::start(const net::ParsedPacket& packet, bool from_client,
-                     std::uint32_t transactions) {
-  request_parser_.reset();
-  response_parser_.reset();
+void Exchange::start(const net::ParsedPacket& packet, bool from_client, const Between& before) {
+  request_parser_.reset(before.requests);
+  response_parser_.reset(before.responses);
   to_server_ = from_client ? net::template_of(packet) : net::reversed(net::template_of(packet));
   first_ = count_ = 0;
-  transactions_ = transactions;
+  transactions_ = before.transactions;
   request_ = bad_ = nullptr;
   bad_place_ = 0;
   block_offset_ = client_allowed_ = server_allowed_ = skip_until_ = 0;
@@ -104,9 +103,10 @@ Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo&
   std::size_t consumed = 0;
   bool again = false;  // an event without bytes may follow an event
   while (state_ == ExchangeState::kHttp && (consumed < chunk.size() || again)) {
+    if (request_ == nullptr) consumed += request_parser_.skip_empty_line(chunk.subspan(consumed));
     const base::Bytes rest = chunk.subspan(consumed);
     if (request_ == nullptr) {
-      if (rest.empty()) break;
+      if (rest.empty()) break;  // an empty line alone takes no transaction
       if (!open_request(context, connection, offset + static_cast<std::int64_t>(consumed), rest)) {
         break;
       }
@@ -284,8 +284,7 @@ void Exchange::abandon(WorkerContext& context, const ConnectionInfo& connection)
   Judge judge(context, connection);
   while (count_ != 0) {
     Transaction& transaction = front(context);
-    const bool empty = &transaction == request_ && request_parser_.idle();
-    if (transaction.number != 0 && !empty) {
+    if (transaction.number != 0) {
       if (!transaction.request_head_done) judge.without_head(transaction);
       judge.finish(transaction, 0);
     }

@@ -20,6 +20,12 @@
 /// none.
 namespace sluice::engine {
 
+/// What an idle connection keeps for the exchange after it.
+struct Between {
+  std::uint32_t transactions = 0;  ///< how many there were
+  http::EmptyLine requests = http::EmptyLine::kRefused, responses = http::EmptyLine::kRefused;
+};
+
 /// What a parser says of more bytes, on the account of HTTP.
 template <typename Parser>
 http::Step feed(const WorkerContext& context, Parser& parser, base::Bytes bytes) {
@@ -39,8 +45,8 @@ class Exchange {
  public:
   std::uint32_t pool_index = 0;
 
-  /// For the first bytes of a connection, or of one that was idle. transactions: how many it had.
-  void start(const net::ParsedPacket& packet, bool from_client, std::uint32_t transactions);
+  /// For the first bytes of a connection, or of one that was idle.
+  void start(const net::ParsedPacket& packet, bool from_client, const Between& before);
   /// The connection has ended: gives back what transactions are left, with their records.
   void abandon(WorkerContext& context, const ConnectionInfo& connection);
   /// The connection is reset or answered: the same, `flags` (kEvent*) say what was done.
@@ -81,7 +87,10 @@ class Exchange {
   [[nodiscard]] bool in_request_head() const {
     return request_ != nullptr && !request_->request_head_done;
   }
-  [[nodiscard]] std::uint32_t transactions() const { return transactions_; }
+  /// What the connection keeps when the exchange is given back.
+  [[nodiscard]] Between between() const {
+    return {transactions_, request_parser_.empty_line(), response_parser_.empty_line()};
+  }
   /// Client bytes may be shown again: a response has ended, or an upgrade was answered.
   [[nodiscard]] bool take_resume() {
     const bool resume = resume_;

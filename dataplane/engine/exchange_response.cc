@@ -59,6 +59,7 @@ Progress Exchange::on_server_bytes(WorkerContext& context, const ConnectionInfo&
   std::size_t consumed = 0;
   bool again = false;
   while (may_read_response() && (consumed < chunk.size() || again)) {
+    if (!response_open_) consumed += response_parser_.skip_empty_line(chunk.subspan(consumed));
     const base::Bytes rest = chunk.subspan(consumed);
     const std::int64_t at = offset + static_cast<std::int64_t>(consumed);
     if (!response_open_) {

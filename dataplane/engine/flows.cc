@@ -331,13 +331,13 @@ Exchange* Flows::exchange_for(Connection& connection, const net::ParsedPacket* p
   if (connection.exchange != nullptr || packet == nullptr) return connection.exchange;
   Exchange* exchange = memory_.exchanges.take();
   if (exchange == nullptr) return nullptr;
-  exchange->start(*packet, direction == Direction::kToServer, connection.transactions);
+  exchange->start(*packet, direction == Direction::kToServer, connection.between);
   connection.exchange = exchange;
   return exchange;
 }
 
 void Flows::give_exchange(Connection& connection) {
-  connection.transactions = connection.exchange->transactions();
+  connection.between = connection.exchange->between();
   memory_.exchanges.give(*connection.exchange);
   connection.exchange = nullptr;
 }

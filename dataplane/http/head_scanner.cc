@@ -33,20 +33,19 @@ std::size_t run_length(base::Bytes bytes) {
 
 }  // namespace
 
-void HeadScanner::start(const HeadLimits& limits, bool leading_crlf) {
+void HeadScanner::start(const HeadLimits& limits, bool after_cr) {
   *this = HeadScanner();
   limits_ = limits;
-  leading_allowed_ = leading_crlf;
+  after_cr_ = after_cr;
 }
 
 HeadScanner::Result HeadScanner::scan(base::Bytes chunk) {
-  skipped_ = 0;
   std::size_t at = 0;
   while (at < chunk.size()) {
     const std::uint8_t byte = chunk[at];
     if (after_cr_) {
-      if (byte != '\n')
-        return refuse(at, idle() ? abi::Reason::kHttpLeadingCrlf : abi::Reason::kHttpBareCr);
+      if (idle()) return refuse(at, abi::Reason::kHttpLeadingCrlf);
+      if (byte != '\n') return refuse(at, abi::Reason::kHttpBareCr);
       after_cr_ = false;
       ++at;
       const Status status = end_line();
@@ -97,14 +96,7 @@ abi::Reason HeadScanner::too_large() const {
 
 /// The byte that ended a run. CR is taken, everything else is an offence.
 abi::Reason HeadScanner::control_byte(std::uint8_t byte) {
-  const bool leading = lines_ == 0 && line_bytes_ == 0;
-  if (leading && (byte == '\r' || byte == '\n')) {
-    if (byte == '\n' || !leading_allowed_) return abi::Reason::kHttpLeadingCrlf;
-    leading_allowed_ = false;
-    ++skipped_;
-    after_cr_ = true;
-    return abi::Reason::kNone;
-  }
+  if (idle() && (byte == '\r' || byte == '\n')) return abi::Reason::kHttpLeadingCrlf;
   switch (byte) {
     case '\r':
       after_cr_ = true;
@@ -120,10 +112,6 @@ abi::Reason HeadScanner::control_byte(std::uint8_t byte) {
 }
 
 HeadScanner::Status HeadScanner::end_line() {
-  if (bytes_ == 0) {  // the leading empty line
-    ++skipped_;
-    return Status::kNeedMore;
-  }
   ++bytes_;
   if (line_bytes_ == 0) return Status::kComplete;
   line_bytes_ = 0;

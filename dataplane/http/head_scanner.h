@@ -28,17 +28,15 @@ class HeadScanner {
     abi::Reason reason = abi::Reason::kNone;
   };
 
-  /// `leading_crlf`: one empty line may come before the start line.
-  void start(const HeadLimits& limits, bool leading_crlf);
+  /// `after_cr`: a CR has come already, of an empty line that does not end.
+  void start(const HeadLimits& limits, bool after_cr);
 
   /// Scans to the next stop: end of the chunk, end of the start line (kStartLine, once), end of the
   /// head, or an offence. O(chunk), 16 bytes at a time.
   [[nodiscard]] Result scan(base::Bytes chunk);
 
-  /// Bytes of the head so far, leading empty line not counted.
+  /// Bytes of the head so far.
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
-  /// Of the bytes consumed by the last scan(): those of a leading empty line, at their start.
-  [[nodiscard]] std::uint32_t skipped() const { return skipped_; }
   [[nodiscard]] std::uint32_t lines() const { return lines_; }
   [[nodiscard]] bool idle() const { return bytes_ == 0; }
 
@@ -52,8 +50,7 @@ class HeadScanner {
   Status end_line();
 
   HeadLimits limits_;
-  std::uint32_t bytes_ = 0, line_bytes_ = 0, lines_ = 0, skipped_ = 0;
-  bool leading_allowed_ = false;
+  std::uint32_t bytes_ = 0, line_bytes_ = 0, lines_ = 0;
   bool after_cr_ = false;
 };
 

@@ -30,10 +30,10 @@ bool unreadable(Reason reason) {
 
 }  // namespace
 
-void RequestParser::reset() {
+void RequestParser::reset(EmptyLine line) {
   state_ = State::kComplete;
   reason_ = Reason::kNone;
-  messages_ = 0;
+  empty_line_ = line;
   readable_ = lenient_ = closed_ = head_ended_ = false;
 }
 
@@ -43,7 +43,7 @@ void RequestParser::begin(base::Arena& arena, const HeadLimits& limits) {
   arena_ = &arena;
   limits_ = limits;
   buffer_.start(arena);
-  scanner_.start(limits, messages_ > 0);
+  scanner_.start(limits, empty_line_ == EmptyLine::kHalf);
   head_ = RequestHead();
   state_ = State::kHead;
   reason_ = Reason::kNone;
@@ -99,7 +99,7 @@ Step RequestParser::feed_head(base::Bytes chunk) {
   while (true) {
     const base::Bytes rest = chunk.subspan(used);
     const HeadScanner::Result result = scanner_.scan(rest);
-    const base::Bytes taken = rest.first(result.consumed).subspan(scanner_.skipped());
+    const base::Bytes taken = rest.first(result.consumed);
     used += result.consumed;
     const base::Bytes after = chunk.subspan(used);
     if (!buffer_.append(taken.data(), taken.size())) {
@@ -182,7 +182,7 @@ Step RequestParser::feed_chunked(base::Bytes chunk) {
 }
 
 Step RequestParser::complete(std::size_t consumed) {
-  ++messages_;
+  empty_line_ = EmptyLine::kAllowed;
   closed_ = head_.close;
   state_ = State::kComplete;
   return {Event::kMessageComplete, consumed, {}};

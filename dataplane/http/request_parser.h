@@ -7,6 +7,7 @@
 #include "dataplane/base/arena.h"
 #include "dataplane/http/arena_buffer.h"
 #include "dataplane/http/chunk_framer.h"
+#include "dataplane/http/empty_line.h"
 #include "dataplane/http/event.h"
 #include "dataplane/http/head.h"
 #include "dataplane/http/head_scanner.h"
@@ -18,7 +19,8 @@ namespace sluice::http {
 /// llhttp in strict mode over exactly the bytes that ours has accepted; where they disagree the
 /// message is refused (http_framing). Only requests that all servers read alike pass.
 ///
-/// Use: begin() with the arena of the next transaction, then feed() until kMessageComplete. After
+/// Use: between messages skip_empty_line(); at the first byte that it leaves begin() with the arena
+/// of the next transaction, then feed() until kMessageComplete. After
 /// each event but kNeedMore and kUnparsed call feed() again with the rest of the chunk, an empty
 /// rest too: kMessageComplete of a request without body is an event of its own that consumes
 /// nothing.
@@ -30,8 +32,16 @@ namespace sluice::http {
 /// Where even that fails, the rest of the connection is kUnparsed.
 class RequestParser {
  public:
-  /// Forgets the connection: the next message is its first.
-  void reset();
+  /// Forgets the connection. `line`: kRefused if the next message is its first, else what
+  /// empty_line() was.
+  void reset(EmptyLine line = EmptyLine::kRefused);
+
+  /// Between messages: takes the one empty line that may stand there, or a part of it, from the
+  /// start of the chunk. The bytes taken.
+  std::size_t skip_empty_line(base::Bytes chunk) {
+    return state_ == State::kComplete ? http::skip_empty_line(empty_line_, chunk) : 0;
+  }
+  [[nodiscard]] EmptyLine empty_line() const { return empty_line_; }
 
   /// Starts the next message. `arena` must outlive the message and may be used by others between
   /// calls; the head takes twice its size at most and 40 bytes a field of it. Full: kRefused with
@@ -51,12 +61,8 @@ class RequestParser {
   /// After kRefused: read on as a forgiving server might.
   void continue_leniently();
 
-  /// No byte of a message has come since begin() (a leading empty line does not count).
-  [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
   /// A message has begun and its head is not complete.
-  [[nodiscard]] bool in_head() const { return state_ == State::kHead && !scanner_.idle(); }
-  /// Messages completed on this connection.
-  [[nodiscard]] std::uint32_t messages() const { return messages_; }
+  [[nodiscard]] bool in_head() const { return state_ == State::kHead; }
 
  private:
   enum class State : std::uint8_t {
@@ -92,8 +98,8 @@ class RequestParser {
   HeadLimits limits_;
   base::Arena* arena_ = nullptr;
   std::uint64_t body_left_ = 0;
-  std::uint32_t messages_ = 0;
   State state_ = State::kComplete;
+  EmptyLine empty_line_ = EmptyLine::kRefused;
   abi::Reason reason_ = abi::Reason::kNone;
   bool readable_ = false;
   bool head_ended_ = false;  ///< of a refused head: its lenient end is known

@@ -25,10 +25,11 @@ constexpr ChunkRules kResponseChunks{.digits_max = 16,
 
 }  // namespace
 
-void ResponseParser::reset() {
+void ResponseParser::reset(EmptyLine line) {
   state_ = State::kComplete;
   reason_ = Reason::kNone;
-  messages_ = interims_ = 0;
+  empty_line_ = line;
+  interims_ = 0;
   closed_ = false;
 }
 
@@ -38,7 +39,7 @@ void ResponseParser::begin(base::Arena& arena, const HeadLimits& limits, Respons
   arena_ = &arena;
   context_ = context;
   buffer_.start(arena);
-  scanner_.start(limits, messages_ > 0);
+  scanner_.start(limits, empty_line_ == EmptyLine::kHalf);
   head_ = ResponseHead();
   state_ = State::kHead;
   reason_ = Reason::kNone;
@@ -74,7 +75,7 @@ Step ResponseParser::feed_head(base::Bytes chunk) {
   while (true) {
     const base::Bytes rest = chunk.subspan(used);
     const HeadScanner::Result result = scanner_.scan(rest);
-    const base::Bytes taken = rest.first(result.consumed).subspan(scanner_.skipped());
+    const base::Bytes taken = rest.first(result.consumed);
     used += result.consumed;
     if (!buffer_.append(taken.data(), taken.size())) {
       return refuse(used, Reason::kTransactionMemory);
@@ -157,7 +158,7 @@ Step ResponseParser::feed_chunked(base::Bytes chunk) {
 }
 
 Step ResponseParser::complete(std::size_t consumed) {
-  ++messages_;
+  empty_line_ = EmptyLine::kAllowed;
   if (!head_.interim()) interims_ = 0;
   closed_ = head_.close && !head_.interim();
   if (head_.status == 101) {
@@ -182,7 +183,7 @@ Step ResponseParser::refuse(std::size_t consumed, Reason reason) {
 Step ResponseParser::finish() {
   switch (state_) {
     case State::kHead:
-      return scanner_.idle() ? Step{} : refuse(0);
+      return refuse(0);
     case State::kHeadGiven:
       return head_.framing == BodyFraming::kNone || head_.framing == BodyFraming::kUntilClose
                  ? complete(0)

@@ -7,6 +7,7 @@
 #include "dataplane/base/arena.h"
 #include "dataplane/http/arena_buffer.h"
 #include "dataplane/http/chunk_framer.h"
+#include "dataplane/http/empty_line.h"
 #include "dataplane/http/event.h"
 #include "dataplane/http/head.h"
 #include "dataplane/http/head_scanner.h"
@@ -26,8 +27,13 @@ struct ResponseContext {
 /// http_response (or transaction_memory): what cannot be framed cannot be paired with a request.
 class ResponseParser {
  public:
-  /// Forgets the connection.
-  void reset();
+  /// As RequestParser::reset().
+  void reset(EmptyLine line = EmptyLine::kRefused);
+  /// As of RequestParser.
+  std::size_t skip_empty_line(base::Bytes chunk) {
+    return state_ == State::kComplete ? http::skip_empty_line(empty_line_, chunk) : 0;
+  }
+  [[nodiscard]] EmptyLine empty_line() const { return empty_line_; }
   /// Starts the next message; `arena` as in RequestParser::begin().
   void begin(base::Arena& arena, const HeadLimits& limits, ResponseContext context);
   /// As RequestParser::feed(). More than abi::kInterimResponsesMax interim responses in a row, and
@@ -42,8 +48,6 @@ class ResponseParser {
 
   [[nodiscard]] const ResponseHead& head() const { return head_; }
   [[nodiscard]] abi::Reason reason() const { return reason_; }
-  /// No byte of a message has come since begin().
-  [[nodiscard]] bool idle() const { return state_ == State::kHead && scanner_.idle(); }
 
  private:
   enum class State : std::uint8_t {
@@ -73,9 +77,9 @@ class ResponseParser {
   ResponseContext context_;
   base::Arena* arena_ = nullptr;
   std::uint64_t body_left_ = 0;
-  std::uint32_t messages_ = 0;
   std::uint32_t interims_ = 0;
   State state_ = State::kComplete;
+  EmptyLine empty_line_ = EmptyLine::kRefused;
   abi::Reason reason_ = abi::Reason::kNone;
   bool closed_ = false;
 };

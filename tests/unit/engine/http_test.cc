@@ -81,40 +81,6 @@ TEST(Http, AHeadThatTheClientCutsIsRefusedBeforeItsEnd) {
   }
 }
 
-TEST(Http, AnEmptyLineBeforeTheClientsEndIsNoRequest) {
-  EngineRig rig;
-  Dialog dialog(rig);
-  dialog.handshake();
-  dialog.client(kGood + "\r\n");
-  EXPECT_EQ(dialog.client("", net::kFin | net::kAck).fate, Fate::kForward);
-  EXPECT_FALSE(dialog.server_reset());
-}
-
-TEST(Http, ACutBodyGivesItsTransactionBackOnceItsConnectionIsNoLongerInspected) {
-  // How the client ends: FIN; FIN and RST behind it; RST at once.
-  for (const int ending : {0, 1, 2}) {
-    for (const bool server_acks : {true, false}) {
-      EngineRig rig;
-      Dialog dialog(rig);
-      dialog.handshake();
-      dialog.client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\na=flower");
-      if (server_acks) dialog.server_ack();
-      EXPECT_EQ(rig.pins(), 1U);
-      if (ending != 2) dialog.client("", net::kFin | net::kAck);
-      if (server_acks && ending != 2) dialog.server_ack();
-      if (ending == 0) {
-        dialog.server("", net::kFin | net::kAck);
-        dialog.client_ack();
-      } else {
-        dialog.client("", net::kRst | net::kAck);
-      }
-      rig.advance_ms(abi::kResetTimeoutNs / base::kNanosPerMilli + 1000);
-      EXPECT_EQ(rig.pins(), 0U) << ending << server_acks;
-      EXPECT_EQ(rig.records(abi::RecordType::kHttp).size(), 1U) << ending << server_acks;
-    }
-  }
-}
-
 TEST(Http, ARefusedHeadIsStillJudgedForTheRecord) {
   EngineRig rig;
   Dialog dialog(rig);

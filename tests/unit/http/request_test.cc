@@ -22,7 +22,6 @@ TEST(RequestParser, GivesViewsOfTheHead) {
   RequestParser parser;
   parser.reset();
   parser.begin(arena, {});
-  EXPECT_TRUE(parser.idle());
   std::string chunk(kGet);
   EXPECT_EQ(parser.feed(base::as_bytes(std::string_view(chunk).substr(0, 9))).event,
             Event::kNeedMore);
@@ -43,7 +42,6 @@ TEST(RequestParser, GivesViewsOfTheHead) {
   EXPECT_EQ(head.find("x-a")->value, "b c");
   EXPECT_EQ(head.find("x-b"), nullptr);
   EXPECT_EQ(parser.feed({}).event, Event::kMessageComplete);
-  EXPECT_EQ(parser.messages(), 1u);
 }
 
 TEST(RequestParser, AbsoluteFormIsSplit) {

@@ -20,12 +20,17 @@ template <typename Parser, typename Begin>
 class Reader {
  public:
   Reader(Parser& parser, Begin begin, bool lenient)
-      : parser_(parser), begin_(begin), lenient_(lenient) {
-    next_message();
-  }
+      : parser_(parser), begin_(begin), lenient_(lenient) {}
 
   void feed(base::Bytes chunk) {
     while (!stopped_) {
+      if (!begun_) {
+        const std::size_t skipped = parser_.skip_empty_line(chunk);
+        chunk = chunk.subspan(skipped);
+        offset_ += skipped;
+        if (chunk.empty()) return;
+        next_message();
+      }
       const Step step = parser_.feed(chunk);
       SLUICE_CHECK(step.consumed <= chunk.size());
       SLUICE_CHECK(step.event != Event::kNeedMore || step.consumed == chunk.size());
@@ -44,6 +49,7 @@ class Reader {
     static std::vector<std::uint8_t> memory(kArenaBytes);  // one reader at a time: fuzzers are slow
     arena_ = base::Arena(memory);
     begin_(parser_, arena_);
+    begun_ = true;
     start_ = offset_;
   }
 
@@ -70,7 +76,7 @@ class Reader {
       case Event::kMessageComplete:
         transcript_.messages.back().complete = true;
         transcript_.messages.back().end_offset = offset_;
-        next_message();
+        begun_ = false;
         return true;
       case Event::kUpgraded:
         transcript_.upgraded = stopped_ = true;
@@ -94,7 +100,7 @@ class Reader {
   Parser& parser_;
   Begin begin_;
   bool lenient_;
-  bool stopped_ = false;
+  bool begun_ = false, stopped_ = false;
   base::Arena arena_;
   std::size_t offset_ = 0, start_ = 0;
   Transcript transcript_;
