@@ -136,6 +136,26 @@ void Flows::reset_both(Connection& connection, const ConnectionInfo& info, Reaso
   schedule(connection);
 }
 
+/// One end has reset the connection where the other takes it, or has taken it. Nothing more is let
+/// through, so that nothing of a generation needs to be kept: the RST may be lost on its way (to be
+/// answered for, as after one of ours), and a client may have sent it for show (evasion TS1).
+/// Monitor goes on inspecting what comes, as from a new message on.
+void Flows::end_by_reset(Connection& connection, const ConnectionInfo& info) {
+  Exchange* exchange = connection.exchange;
+  if (exchange != nullptr && exchange->state() == ExchangeState::kBlocked) {
+    reset_both(connection, info, exchange->block_reason());
+    return;
+  }
+  end_exchange(connection, info);
+  if (enforces(connection.service)) {
+    connection.deadline =
+        context_.now + (connection.tcp.finished() ? abi::kClosedTimeoutNs : abi::kResetTimeoutNs);
+    end_tcp(connection);
+    connection.state = ConnectionState::kReset;
+  }
+  schedule(connection);
+}
+
 void Flows::send_reset(const Connection& connection, const net::SegmentTemplate& direction_template,
                        Direction towards) {
   net::SegmentFields fields;

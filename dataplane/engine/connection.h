@@ -16,7 +16,8 @@ enum class ConnectionState : std::uint8_t {
   kOpen,
   kWaiting,   ///< a request is blocked; its reply waits for the responses before it
   kReplying,  ///< the reply table speaks for the server; the server was reset
-  kReset,     ///< both ends were reset: what still comes is answered by RST, or dropped
+  kReset,     ///< we reset both ends, or one the other: what still comes is answered by RST, or
+              ///< dropped
 };
 
 /// One connection of a protected service: the flow table's value. What HTTP needs while something

@@ -37,7 +37,7 @@ void Exchange::start(const net::ParsedPacket& packet, bool from_client, const Be
   response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = false;
 }
 
-Transaction& Exchange::front(WorkerContext& context) const {
+Transaction& Exchange::front(const WorkerContext& context) const {
   return context.transactions->at(queue_[first_]);
 }
 
@@ -260,6 +260,37 @@ bool Exchange::time_out(WorkerContext& context, const ConnectionInfo& connection
   judge.see_rest(*request_);
   block(*request_);
   return true;
+}
+
+void Exchange::end_pins(WorkerContext& context, const ConnectionInfo& connection,
+                        base::Nanos pin_max) {
+  if (state_ != ExchangeState::kHttp && state_ != ExchangeState::kAwaitUpgrade) return;
+  const auto is_old = [&](const Judgement& judgement) {
+    return judgement.generation != nullptr && judgement.generation != context.live &&
+           judgement.generation != context.staged;
+  };
+  Judge judge(context, connection);
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    Transaction& transaction = context.transactions->at(queue_[(first_ + i) % abi::kPipelinedMax]);
+    if (context.now < transaction.begun + pin_max) return;
+    if (is_old(transaction.staged)) transaction.staged.release(context.worker);
+    if (!is_old(transaction.live)) continue;
+    if (transaction.request_done && transaction.response_head_done &&
+        !transaction.judges_response_body) {
+      judge.finish(transaction, 0);
+      continue;
+    }
+    if (judge.refuse(transaction, Reason::kHttpSlow, kRequestTimeout)) {
+      if (transaction.response_begin >= 0) {
+        block_response(transaction);
+      } else {
+        block(transaction);
+      }
+    } else {
+      lose(context, judge);
+    }
+    return;
+  }
 }
 
 // -- ends ---------------------------------------------------------------------------------------

@@ -68,6 +68,15 @@ class Exchange {
   /// Time is up for the request under way (kHttpSlow and the like): true if it is blocked now.
   bool time_out(WorkerContext& context, const ConnectionInfo& connection, abi::Reason reason);
 
+  /// What has kept a generation that is neither live nor staged for `pin_max` gives it back. What
+  /// is judged to its end goes on, its record is written now; the rest cannot be judged any more:
+  /// blocked as http_slow, in monitor uninspected from here on. See state().
+  void end_pins(WorkerContext& context, const ConnectionInfo& connection, base::Nanos pin_max);
+  /// When the oldest transaction began; 0: there is none.
+  [[nodiscard]] base::Nanos oldest_begun(const WorkerContext& context) const {
+    return count_ == 0 ? 0 : front(context).begun;
+  }
+
   [[nodiscard]] ExchangeState state() const { return state_; }
   /// No transaction, no part of one: the exchange may be given back.
   [[nodiscard]] bool idle() const {
@@ -121,7 +130,7 @@ class Exchange {
   void block_response(Transaction& transaction);
   void lose(WorkerContext& context, Judge& judge);
   [[nodiscard]] static bool is_early(const Transaction& transaction);
-  [[nodiscard]] Transaction& front(WorkerContext& context) const;
+  [[nodiscard]] Transaction& front(const WorkerContext& context) const;
   [[nodiscard]] Transaction* add(WorkerContext& context);
   void drop_front(WorkerContext& context);
   [[nodiscard]] http::HeadLimits head_limits(const WorkerContext& context,

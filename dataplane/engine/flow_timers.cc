@@ -19,6 +19,9 @@ namespace {
 constexpr std::uint32_t kHeadTimeoutMs = 10'000, kBodyTimeoutMs = 20'000,
                         kIdleTimeoutMs = 3'600'000;
 constexpr base::Nanos kBodyCheckNs = base::kNanosPerSecond;
+/// A transaction that has kept its generation for pin_max_s: whether that is still live.
+constexpr base::Nanos kPinCheckNs = base::kNanosPerSecond;
+constexpr std::uint32_t kPinMaxS = 600;
 
 base::Nanos milliseconds(std::uint32_t configured, std::uint32_t otherwise) {
   return (configured != 0 ? configured : otherwise) * base::kNanosPerMilli;
@@ -26,15 +29,31 @@ base::Nanos milliseconds(std::uint32_t configured, std::uint32_t otherwise) {
 
 }  // namespace
 
+base::Nanos Flows::pin_max() const {
+  return (context_.live == nullptr ? kPinMaxS : context_.live->policy().header().pin_max_s) *
+         base::kNanosPerSecond;
+}
+
+/// When pins are looked at next. No transaction moves its connection's timer: this is soon enough
+/// for one that begins now.
+base::Nanos Flows::pin_check(const Connection& connection) const {
+  const base::Nanos begun =
+      connection.exchange == nullptr ? 0 : connection.exchange->oldest_begun(context_);
+  return std::max((begun == 0 ? context_.now : begun) + pin_max(), context_.now + kPinCheckNs);
+}
+
 /// When an open connection needs to be looked at next, whatever happens meanwhile.
 base::Nanos Flows::open_deadline(const Connection& connection) const {
   const abi::PolicyService* service = service_of(connection);
   const base::Nanos last = connection.tcp.last_seen();
   if (connection.tcp.closing()) {
-    return last + (connection.tcp.finished() ? abi::kClosedTimeoutNs : abi::kResetTimeoutNs);
+    return std::min(
+        last + (connection.tcp.finished() ? abi::kClosedTimeoutNs : abi::kResetTimeoutNs),
+        pin_check(connection));
   }
   base::Nanos deadline =
       last + milliseconds(service == nullptr ? 0 : service->idle_timeout_ms, kIdleTimeoutMs);
+  deadline = std::min(deadline, pin_check(connection));
   const Transaction* request =
       connection.exchange == nullptr ? nullptr : connection.exchange->incomplete_request();
   if (request == nullptr) return deadline;
@@ -80,6 +99,17 @@ void Flows::on_timer(std::uint32_t id) {
 void Flows::on_open_timer(Connection& connection) {
   const abi::PolicyService* service = service_of(connection);
   const base::Nanos last = connection.tcp.last_seen();
+  Exchange* exchange = connection.exchange;
+  if (exchange != nullptr) {
+    const ConnectionInfo info = info_of(connection);
+    exchange->end_pins(context_, info, pin_max());
+    if (exchange->state() == ExchangeState::kBlocked ||
+        exchange->state() == ExchangeState::kOpaque) {
+      after(connection, info);
+      if (connection.state == ConnectionState::kOpen) schedule(connection);
+      return;
+    }
+  }
   if (connection.tcp.closing()) {
     if (context_.now >= open_deadline(connection)) {
       forget(connection);
@@ -95,7 +125,6 @@ void Flows::on_open_timer(Connection& connection) {
     forget(connection);
     return;
   }
-  Exchange* exchange = connection.exchange;
   const Transaction* request = exchange == nullptr ? nullptr : exchange->incomplete_request();
   if (request != nullptr && !connection.opaque) {
     const base::Nanos age = context_.now - request->begun;
@@ -117,7 +146,8 @@ void Flows::on_open_timer(Connection& connection) {
         return;
       }
       // Monitor: said once; the connection goes on, and is looked at when it is idle.
-      memory_.timers.schedule(memory_.table.index_of(connection), last + idle);
+      memory_.timers.schedule(memory_.table.index_of(connection),
+                              std::min(last + idle, pin_check(connection)));
       return;
     }
   }

@@ -226,6 +226,10 @@ void Flows::advance(Packet& packet, Direction direction, Connection& connection)
     reset_both(connection, info, outcome.reason);
     return;
   }
+  if (outcome.reset_taken) {
+    end_by_reset(connection, info);
+    return;
+  }
   after(connection, info);
 }
 
@@ -255,7 +259,9 @@ void Flows::after(Connection& connection, const ConnectionInfo& info) {
     case ExchangeState::kAwaitUpgrade:
       break;
   }
-  if (exchange->idle() && !connection.more_work) {
+  if (connection.tcp.finished()) {
+    end_exchange(connection, info);  // nothing can follow: what was cut short stays so
+  } else if (exchange->idle() && !connection.more_work) {
     give_exchange(connection);
   } else if (exchange->incomplete_request() != nullptr) {
     schedule(connection);

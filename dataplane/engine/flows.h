@@ -97,6 +97,8 @@ class Flows {
   void on_timer(std::uint32_t id);
   void on_open_timer(Connection& connection);
   [[nodiscard]] base::Nanos open_deadline(const Connection& connection) const;
+  [[nodiscard]] base::Nanos pin_max() const;
+  [[nodiscard]] base::Nanos pin_check(const Connection& connection) const;
   bool work_off();
 
   // blocking.cc
@@ -104,6 +106,7 @@ class Flows {
   void try_reply(Connection& connection, const ConnectionInfo& info);
   void reply(Connection& connection, const ConnectionInfo& info);
   void reset_both(Connection& connection, const ConnectionInfo& info, abi::Reason reason);
+  void end_by_reset(Connection& connection, const ConnectionInfo& info);
   void send_reset(const Connection& connection, const net::SegmentTemplate& direction_template,
                   flow::Direction towards);
   void end_tcp(Connection& connection);

@@ -372,6 +372,8 @@ void Judge::count(const Transaction& transaction) {
 }
 
 void Judge::finish(Transaction& transaction, std::uint16_t flags) {
+  if (transaction.recorded) return;
+  transaction.recorded = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) timed(context_, [&] { judgement->rules.finish(); });
   }

@@ -50,7 +50,8 @@ class Judge {
   /// A verdict without rules: time, order of messages.
   bool refuse(Transaction& transaction, abi::Reason reason, std::uint16_t status);
 
-  /// Phase 5, counts, the record. `flags`: kEventReplied and its like.
+  /// Phase 5, counts, the record; the pins are given back. Once: later calls do nothing. `flags`:
+  /// kEventReplied and its like.
   void finish(Transaction& transaction, std::uint16_t flags);
 
  private:

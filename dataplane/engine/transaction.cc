@@ -24,16 +24,19 @@ void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset,
   wall_ns = wall;
   refusal = abi::Reason::kNone;
   request_head_done = request_done = response_head_done = response_done = false;
-  judges_response_body = rules_ended = false;
+  judges_response_body = rules_ended = recorded = false;
   digest.discard();
 }
 
+void Judgement::release(std::size_t worker) {
+  rules.release();
+  if (generation != nullptr) generation->unpin(worker);
+  generation = nullptr;
+}
+
 void Transaction::release(std::size_t worker) {
-  for (Judgement* judgement : {&live, &staged}) {
-    judgement->rules.release();
-    if (judgement->generation != nullptr) judgement->generation->unpin(worker);
-    judgement->generation = nullptr;
-  }
+  live.release(worker);
+  staged.release(worker);
 }
 
 }  // namespace sluice::engine

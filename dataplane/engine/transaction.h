@@ -25,6 +25,9 @@ struct Judgement {
   abi::Mode mode = abi::Mode::kBlock;  ///< weakest of global and service
   abi::Verdict verdict;
   rules::Transaction rules;
+
+  /// Gives the rules' memory and the pin back.
+  void release(std::size_t worker);
 };
 
 /// One request and its response: a slot of the worker's pool, used again and again. The heads'
@@ -53,6 +56,7 @@ struct Transaction {
   bool request_head_done = false, request_done = false;
   bool response_head_done = false, response_done = false;
   bool judges_response_body = false;
+  bool recorded = false;                     ///< its record is written, its pins are gone
   abi::Reason refusal = abi::Reason::kNone;  ///< monitor: of a head that is still being read
   bool rules_ended = false;                  ///< phase 2 has run
 

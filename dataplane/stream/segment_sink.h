@@ -86,6 +86,8 @@ struct Outcome {
   bool retransmission = false;  ///< nothing but bytes known before
   /// This segment made the connection be blocked: differing bytes, small segments. reason says why.
   bool block_connection = false;
+  /// A RST that its receiver takes if it arrives: at the next byte that it expects.
+  bool reset_taken = false;
   /// Bytes are waiting that one call may not work off: call poll() until it returns false.
   bool more_work = false;
 };

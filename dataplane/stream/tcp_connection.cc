@@ -138,9 +138,9 @@ void Connection::accept_timestamp(Direction direction, const net::ParsedPacket& 
   if (static_cast<std::int32_t>(value - sender.timestamp) > 0) sender.timestamp = value;
 }
 
-/// A reset is let through where the other end may expect it, and ends nothing here: RFC 5961
-/// section 3, evasions TS1, TS18-TS20. A client that resets while its bytes wait is answered for
-/// once they have left: it resets again by the number that the server acknowledges.
+/// A reset is let through where the other end may expect it, and ends nothing here by itself: RFC
+/// 5961 section 3, evasions TS1, TS18-TS20. A client that resets while its bytes wait is answered
+/// for once they have left: it resets again by the number that the server acknowledges.
 Outcome Connection::on_reset(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
   const std::int64_t sent =
@@ -159,7 +159,9 @@ Outcome Connection::on_reset(Pools& pools, const Placed& placed, Segment& segmen
     net::trim_payload(segment.frame, segment.packet, 0);
   }
   sender.reset = true;
-  return {};
+  Outcome outcome;
+  outcome.reset_taken = segment.packet.sequence == next_sequence(placed.direction);
+  return outcome;
 }
 
 /// A FIN takes a place like a byte: no byte lies at or behind it, and it lies at one place

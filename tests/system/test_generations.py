@@ -2,6 +2,10 @@
 # Copyright the Sluice authors
 """Shadow generations, rollback, switches and signed bundles through the wire."""
 
+import socket
+import struct
+
+import lab as laboratory
 from lab import Lab, check, figure, main, wait_for
 
 GOOD = 'SecRule ARGS "@contains evil-marker" "id:1001,phase:2,deny,status:403,msg:\'marker\'"\n'
@@ -79,6 +83,61 @@ def switches_work_at_once_and_stay():
         becomes(403, "bypass ended")
 
 
+def resets_hold_no_generation():
+    """More pushes than there are slots, each while a request is under way that its client then
+    resets: none is refused for want of a slot."""
+    slots = 8  # abi::kGenerationSlots
+    part = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\na=flower"
+    with Lab("resets", rules=GOOD) as lab:
+        lab.push()
+
+        def transactions():
+            return sum(worker["transactions"] for worker in lab.ctl_json("counters")["workers"])
+        for n in range(slots + 4):
+            connection = lab.socket("client", socket.AF_INET, socket.SOCK_STREAM)
+            connection.settimeout(10)
+            connection.connect((laboratory.SERVER4, 80))
+            connection.sendall(part)
+            wait_for(transactions, 5, "the request is under way")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            done = lab.ctl("--json", "push", check=False)
+            check(done.returncode == 0, f"push {n}: exit {done.returncode}: {done.stdout}")
+            wait_for(lambda: not transactions(), 5, "the reset request is given back")
+        check(lab.curl("/?a=evil-marker")[0] == 403, "no longer blocking")
+        check(lab.curl("/")[0] == 200, "no longer forwarding")
+
+
+def requests_hold_a_generation_for_a_time():
+    """Requests without an end hold every slot: a push fails loudly, and passes after pin_max_s."""
+    part = b"PUT /upload/part HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\na=flower"
+    with Lab("pins", rules=GOOD) as lab:
+        policy = lab.home / "policy.yaml"
+        policy.write_text(policy.read_text() + "inspect: { pin_max_s: 8s, body_timeout_ms: 1h }\n")
+        lab.push()
+        connections = []
+        refused = None
+        for _ in range(12):
+            connection = lab.socket("client", socket.AF_INET, socket.SOCK_STREAM)
+            connection.settimeout(10)
+            connection.connect((laboratory.SERVER4, 80))
+            connection.sendall(part)
+            connections.append(connection)
+            wait_for(lambda: sum(worker["transactions"] for worker in lab.ctl_json("counters")["workers"])
+                     >= len(connections), 5, "the request is under way")
+            done = lab.ctl("--json", "push", check=False)
+            if done.returncode != 0:
+                refused = done
+                break
+        check(refused is not None and refused.returncode == 5, f"no push was refused: {done}")
+        check("slot" in refused.stdout + refused.stderr, f"the message: {refused.stdout}")
+        check(lab.curl("/?a=evil-marker")[0] == 403, "no longer blocking")
+        check(wait_for(lambda: lab.ctl("push", check=False).returncode == 0, 20, "a push passes", 0.5),
+              "no push passes")
+        answer = connections[0].recv(200)
+        check(b" 408 " in answer, f"the oldest request was answered {answer}")
+
+
 def bundles_are_signed_and_newer():
     with Lab("bundle", rules=GOOD) as lab:
         home = lab.home
@@ -130,4 +189,4 @@ def bundles_are_signed_and_newer():
 
 if __name__ == "__main__":
     main(shadow_shows_what_would_differ, bad_push_changes_nothing, switches_work_at_once_and_stay,
-         bundles_are_signed_and_newer)
+         resets_hold_no_generation, requests_hold_a_generation_for_a_time, bundles_are_signed_and_newer)

@@ -35,5 +35,5 @@ MUTATIONS = [
     ("stream_memory_kept", "engine/blocking.cc",
      "connection.tcp.close(memory_.streams, Reason::kBlockedFlow, sink);", "(void)sink;"),
     ("generations_stay_pinned", "engine/transaction.cc",
-     "if (judgement->generation != nullptr) judgement->generation->unpin(worker);", "(void)worker;"),
+     "if (generation != nullptr) generation->unpin(worker);", "(void)worker;"),
 ]
