@@ -23,6 +23,8 @@ constexpr std::uint16_t kRxDescriptors = 1024;
 constexpr std::uint16_t kTxDescriptors = 1024;
 constexpr std::uint32_t kPoolCache = 256;
 constexpr std::uint16_t kRssKeyWord = 0x6d5a;
+/// Of a card's key: most have 40, E810 52.
+constexpr std::size_t kRssKeyBytes = 40, kRssKeyBytesMax = 64;
 constexpr std::uint64_t kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
 constexpr std::uint64_t kRssTypes = kRssWanted | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
                                     RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV4 |
@@ -75,8 +77,8 @@ base::Result<std::uint16_t> find_port(const PortSettings& settings) {
   return base::Error{settings.label + ": cannot open " + settings.device + advice};
 }
 
-std::array<std::uint8_t, 40> rss_key() {
-  std::array<std::uint8_t, 40> key{};
+std::array<std::uint8_t, kRssKeyBytesMax> rss_key() {
+  std::array<std::uint8_t, kRssKeyBytesMax> key{};
   for (std::size_t i = 0; i < key.size(); i += 2) {
     key[i] = kRssKeyWord >> 8;
     key[i + 1] = kRssKeyWord & 0xff;
@@ -95,8 +97,7 @@ std::uint32_t device_mtu(const rte_eth_dev_info& info, std::uint32_t wanted) {
 
 bool has_symmetric_rss(const rte_eth_dev_info& info, std::uint16_t queues) {
   return queues > 1 && info.max_rx_queues >= queues && info.reta_size >= queues &&
-         info.reta_size <= RTE_ETH_RSS_RETA_SIZE_512 &&
-         (info.hash_key_size == 0 || info.hash_key_size == 40) &&
+         info.reta_size <= RTE_ETH_RSS_RETA_SIZE_512 && info.hash_key_size <= kRssKeyBytesMax &&
          (info.flow_type_rss_offloads & kRssWanted) == kRssWanted;
 }
 
@@ -208,7 +209,8 @@ base::Result<Port> open_port(const PortSettings& settings, rte_mempool* pool) {
     port.reta_size = info.reta_size;
     configuration.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     configuration.rx_adv_conf.rss_conf.rss_key = key.data();
-    configuration.rx_adv_conf.rss_conf.rss_key_len = static_cast<std::uint8_t>(key.size());
+    configuration.rx_adv_conf.rss_conf.rss_key_len =
+        info.hash_key_size == 0 ? kRssKeyBytes : info.hash_key_size;
     configuration.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & kRssTypes;
     configuration.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
   }

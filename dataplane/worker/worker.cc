@@ -260,6 +260,7 @@ bool Worker::steer(engine::Packet& packet, rte_mbuf* frame) {
   }
   if (setup_.shared->workers[owner].stalled.load(std::memory_order_relaxed)) {
     if (setup_.links[packet.link].bypass_on_failure) {
+      counters_.count(abi::CounterId::kUninspected);
       send(packet.link, engine::other(packet.side), frame);
     } else {
       drop(frame, abi::Reason::kWorkerStalled);
