@@ -35,6 +35,11 @@ void read_workers(YamlReader& reader, const YAML::Node& workers, Settings& setti
   reader.choice(workers["idle"], "workers.idle",
                 {{"spin", Idle::kSpin}, {"pause", Idle::kPause}, {"sleep", Idle::kSleep}},
                 settings.idle);
+  const std::set<unsigned> distinct(settings.cores.begin(), settings.cores.end());
+  if (distinct.size() != settings.cores.size() && settings.idle != Idle::kSleep) {
+    reader.complain(workers["cores"],
+                    "a core is named twice: two workers that poll need one each, or idle: sleep");
+  }
 }
 
 void read_memory(YamlReader& reader, const YAML::Node& memory, Settings& settings) {
@@ -71,6 +76,15 @@ void read_device(YamlReader& reader, const YAML::Node& link, const char* side, s
 /// "net_tap0,iface=x" and "0000:3b:00.0,arg": the name before the arguments.
 std::string device_name(const std::string& device) { return device.substr(0, device.find(',')); }
 
+/// The kernel's interface behind a vdev ("net_af_packet0,iface=eth1"), or "".
+std::string interface_of(const std::string& device) {
+  static constexpr const char* kKey = ",iface=";
+  const std::size_t at = device.find(kKey);
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + std::string(kKey).size();
+  return device.substr(begin, device.find(',', begin) - begin);
+}
+
 void read_link(YamlReader& reader, const YAML::Node& node, std::size_t index,
                std::set<std::string>& names, std::set<std::string>& devices, Settings& settings) {
   Link link;
@@ -90,6 +104,12 @@ void read_link(YamlReader& reader, const YAML::Node& node, std::size_t index,
     if (!devices.insert(device_name(*device)).second) {
       reader.complain(node[side], "device " + device_name(*device) +
                                       " is named twice: each side needs its own");
+    }
+    const std::string interface = interface_of(*device);
+    if (!interface.empty() && !devices.insert("interface " + interface).second) {
+      reader.complain(node[side],
+                      "interface " + interface +
+                          " is named twice: what came in would leave where it came from");
     }
   }
   std::uint64_t mtu = link.mtu;

@@ -79,6 +79,25 @@ link: 1
   }
 }
 
+TEST_F(SettingsFile, RefusesWhatWouldShareACoreOrAnInterface) {
+  const std::string links = R"(
+links:
+  - { inside: { device: "net_af_packet0,iface=eth1,qpairs=2" }, outside: { device: "net_tap0,iface=eth2" } }
+  - { inside: { device: "net_af_packet1,iface=eth1" }, outside: { device: net_tap1 } }
+)";
+  for (const char* idle : {"spin", "pause", "sleep"}) {
+    const auto loaded =
+        load(std::string("workers: { cores: [1, 2, 1], idle: ") + idle + " }" + links);
+    ASSERT_FALSE(loaded.ok());
+    const std::string& errors = loaded.error().message;
+    EXPECT_NE(errors.find(":4:15: interface eth1 is named twice"), std::string::npos) << errors;
+    EXPECT_EQ(errors.find("interface eth2"), std::string::npos) << errors;
+    EXPECT_EQ(errors.find(":1:19: a core is named twice") == std::string::npos,
+              idle == std::string("sleep"))
+        << errors;
+  }
+}
+
 TEST_F(SettingsFile, SaysWhereYamlIsBroken) {
   const auto loaded = load("links:\n  - { name: [\n");
   ASSERT_FALSE(loaded.ok());
