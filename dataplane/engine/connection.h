@@ -20,6 +20,13 @@ enum class ConnectionState : std::uint8_t {
               ///< dropped
 };
 
+/// The EndedList that a connection is in.
+enum class Ended : std::uint8_t {
+  kNo,
+  kFinished,  ///< both ends have finished: nothing of it is left to inspect
+  kReset,     ///< ConnectionState::kReset
+};
+
 /// One connection of a protected service: the flow table's value. What HTTP needs while something
 /// is under way is in `exchange`; an idle connection is this and nothing more.
 struct Connection {
@@ -36,8 +43,8 @@ struct Connection {
   std::uint8_t resets = 0;
   bool opaque = false;     ///< upgraded: forwarded, sequence-tracked, uninspected
   bool more_work = false;  ///< listed for poll(): bytes behind a filled gap wait
-  bool listed_finished = false;
-  std::uint32_t finished_before = 0, finished_after = 0;  ///< FinishedList: indices of neighbours
+  Ended ended = Ended::kNo;
+  std::uint32_t ended_before = 0, ended_after = 0;  ///< EndedList: indices of neighbours
 };
 static_assert(sizeof(Connection) + sizeof(flow::FlowKey) + 8 <= 448,
               "an idle inspected flow costs at most 512 bytes with its index and timer");

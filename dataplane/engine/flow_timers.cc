@@ -70,6 +70,7 @@ void Flows::schedule(Connection& connection) {
   if (connection.state == ConnectionState::kOpen && connection.tcp.finished()) {
     finished_.add(connection);
   }
+  if (connection.state == ConnectionState::kReset) reset_.add(connection);
   const base::Nanos deadline =
       connection.state == ConnectionState::kOpen ? open_deadline(connection) : connection.deadline;
   memory_.timers.schedule(memory_.table.index_of(connection), deadline);

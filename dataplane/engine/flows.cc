@@ -160,10 +160,11 @@ Connection* Flows::open(Packet& packet, const flow::FlowKey& key, Connection* ex
     end_exchange(*existing, info);
     if (existing->state == ConnectionState::kReplying) memory_.replies.cancel(existing->reply);
     finished_.remove(*existing);
+    reset_.remove(*existing);
     *existing = Connection();
   } else {
     existing = memory_.table.insert(key, packet.flow_hash);
-    if (Connection* oldest = finished_.first(); existing == nullptr && oldest != nullptr) {
+    if (Connection* oldest = expendable(); existing == nullptr && oldest != nullptr) {
       forget(*oldest);
       existing = memory_.table.insert(key, packet.flow_hash);
     }
@@ -176,6 +177,13 @@ Connection* Flows::open(Packet& packet, const flow::FlowKey& key, Connection* ex
   context_.counters.count(CounterId::kFlowsCreated);
   schedule(*existing);
   return existing;
+}
+
+Connection* Flows::expendable() {
+  if (Connection* finished = finished_.first()) return finished;
+  // Where segments without a connection pass, what was reset must stay known.
+  const bool passes = context_.live->policy().header().midstream == abi::Midstream::kPass;
+  return passes ? nullptr : reset_.first();
 }
 
 void Flows::midstream(Packet& packet, Direction direction) {
@@ -361,6 +369,7 @@ void Flows::forget(Connection& connection) {
   if (connection.state == ConnectionState::kReplying) memory_.replies.cancel(connection.reply);
   end_tcp(connection);
   finished_.remove(connection);
+  reset_.remove(connection);
   memory_.timers.cancel(memory_.table.index_of(connection));
   memory_.table.erase(connection);
   context_.counters.count(CounterId::kFlowsClosed);

@@ -10,7 +10,7 @@
 #include "dataplane/base/static_vector.h"
 #include "dataplane/engine/connection.h"
 #include "dataplane/engine/drop_summary.h"
-#include "dataplane/engine/finished_list.h"
+#include "dataplane/engine/ended_list.h"
 #include "dataplane/engine/packet_desk.h"
 #include "dataplane/engine/pool.h"
 #include "dataplane/engine/reply.h"
@@ -43,7 +43,8 @@ class Flows {
         desk_(desk),
         sender_(sender),
         drops_(drops),
-        finished_(memory.table) {}
+        finished_(memory.table, Ended::kFinished),
+        reset_(memory.table, Ended::kReset) {}
   Flows(const Flows&) = delete;
   Flows& operator=(const Flows&) = delete;
 
@@ -71,6 +72,8 @@ class Flows {
                  Connection*& connection);
   Connection* open(Packet& packet, const flow::FlowKey& key, Connection* existing,
                    const stream::Handshake& handshake);
+  /// A connection that may be forgotten for a new one; nullptr: there is none.
+  [[nodiscard]] Connection* expendable();
   void midstream(Packet& packet, flow::Direction direction);
   void advance(Packet& packet, flow::Direction direction, Connection& connection);
   void after(Connection& connection, const ConnectionInfo& info);
@@ -121,7 +124,7 @@ class Flows {
   DropSummary& drops_;
   /// Connections with bytes left to work off, by index.
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
-  FinishedList finished_;
+  EndedList finished_, reset_;
   std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;
   base::Nanos midstream_second_ = 0;

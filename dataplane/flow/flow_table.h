@@ -69,8 +69,8 @@ class BucketIndex {
 
 /// The connections of one worker: keys and values in fixed slots, found through a BucketIndex. All
 /// memory is the caller's and is taken at construction; nothing grows. Full: insert() says so. The
-/// engine then forgets a connection that both ends have finished, or refuses the new one
-/// (flow_full): nobody is evicted into being uninspected.
+/// engine then forgets a connection that is finished or reset, or refuses the new one (flow_full):
+/// nobody is evicted into being uninspected.
 /// T: default constructible; made on insert(), destroyed on erase().
 template <typename T>
 class FlowTable {

@@ -338,6 +338,59 @@ TEST(Engine, FinishedConnectionsGiveWayWhenTheTableIsFull) {
   EXPECT_GE(rig.dropped(abi::Reason::kFlowFull), 1u);
 }
 
+TEST(Engine, ResetConnectionsGiveWayToo) {
+  RigOptions options;
+  options.config.flows_max = 2;
+  EngineRig rig(options);
+  Dialog first(rig, 40000), second(rig, 40001), third(rig, 40002), fourth(rig, 40003);
+  first.handshake();
+  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
+  first.client("", net::kRst | net::kAck);
+  second.handshake();
+  EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
+  third.handshake();
+  EXPECT_EQ(third.client(kGood).fate, Fate::kForward);
+  EXPECT_EQ(first.client(kGood).fate, Fate::kDrop);
+  fourth.handshake();
+  EXPECT_EQ(fourth.client(kGood).fate, Fate::kDrop) << "both others are open";
+  EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
+}
+
+TEST(Engine, AConnectionThatTakesOverAResetOneDoesNotGiveWay) {
+  RigOptions options;
+  options.config.flows_max = 2;
+  EngineRig rig(options);
+  Dialog first(rig, 40000), second(rig, 40001), again(rig, 40000), third(rig, 40002);
+  first.handshake();
+  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
+  first.client("", net::kRst | net::kAck);
+  second.handshake();
+  EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
+  again.client_isn = 5'000'000;
+  again.server_isn = 6'000'000;
+  again.handshake();
+  EXPECT_EQ(again.client(kGood).fate, Fate::kForward);
+  third.handshake();
+  EXPECT_EQ(third.client(kGood).fate, Fate::kDrop);
+  EXPECT_EQ(again.client(kGood).fate, Fate::kForward);
+}
+
+TEST(Engine, ResetConnectionsStayKnownWhereSegmentsPassWithoutOne) {
+  RigOptions options;
+  options.config.flows_max = 2;
+  options.midstream = abi::Midstream::kPass;
+  EngineRig rig(options);
+  Dialog first(rig, 40000), second(rig, 40001), third(rig, 40002);
+  first.handshake();
+  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
+  first.client("", net::kRst | net::kAck);
+  second.handshake();
+  EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
+  third.handshake();
+  EXPECT_GE(rig.dropped(abi::Reason::kFlowFull), 1u);
+  EXPECT_EQ(first.client(kBad).fate, Fate::kDrop) << "a reset that the server did not take";
+}
+
 TEST(Engine, NoMemoryForATransactionResetsBoth) {
   RigOptions options;
   options.config.transactions_max = 1;
