@@ -65,8 +65,12 @@ int run_config_test(const Context& context) {
   std::vector<std::string> policies = context.files;
   if (policies.empty()) {
     const auto settings = api::load_settings(context.config, context.instance);
-    policies.push_back(settings.ok() ? settings.value().paths.policy
-                                     : publish::default_paths(context.instance).policy);
+    const std::string usual = publish::default_paths(context.instance).policy;
+    if (settings.ok()) {
+      policies.push_back(settings.value().paths.policy);
+    } else if (::access(usual.c_str(), R_OK) == 0) {  // where a broken file has it nobody knows
+      policies.push_back(usual);
+    }
   }
   take_settings(context.config, context.instance, errors);
   for (const std::string& policy : policies) {

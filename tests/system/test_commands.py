@@ -298,6 +298,15 @@ def errors_of_a_live_pair():
                       f"{places}")
         answer = expect(it, ("config", "test"), INVALID, CONFIG)
         lab.check(not answer["valid"] and len(answer["errors"]) >= 2, f"{answer}")
+        settings = it.config.read_text()
+        it.config.write_text(settings + "nonsense: 1\n")
+        answer = expect(it, ("config", "test"), INVALID, CONFIG)
+        lab.check([error["file"] for error in answer["errors"]
+                   if error["file"] != "/etc/sluice/policy.yaml"] == [str(it.config)]
+                  and "nonsense" in answer["errors"][0]["message"]
+                  and not any("cannot be read" in error["message"] for error in answer["errors"]),
+                  f"a broken sluice.yaml: {answer}")
+        it.config.write_text(settings)
         for words in (("check", "--rules", it.home / "rules.conf", "-"),
                       ("rules", "test", it.home / "rules.conf")):
             answer = expect(it, words, INVALID, {"errors": [DIAGNOSTIC]})
