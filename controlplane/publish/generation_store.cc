@@ -239,11 +239,14 @@ std::vector<Manifest> GenerationStore::list() const {
   return all;
 }
 
+bool GenerationStore::was_live(std::uint64_t number) const {
+  return fs::exists(folder(number) + "/" + kWasLiveFile);
+}
+
 std::optional<std::uint64_t> GenerationStore::live_before(std::uint64_t number) const {
   const auto all = numbers();
   for (auto at = all.rbegin(); at != all.rend(); ++at) {
-    if (*at < number && fs::exists(folder(*at) + "/" + abi::kAcceptedFile) &&
-        fs::exists(folder(*at) + "/" + kWasLiveFile)) {
+    if (*at < number && fs::exists(folder(*at) + "/" + abi::kAcceptedFile) && was_live(*at)) {
       return *at;
     }
   }

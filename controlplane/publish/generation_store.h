@@ -71,6 +71,8 @@ class GenerationStore {
   [[nodiscard]] base::Result<std::vector<Source>> sources(std::uint64_t number) const;
   /// All, ascending; unreadable ones are left out.
   [[nodiscard]] std::vector<Manifest> list() const;
+  /// Whether set_live() has named it.
+  [[nodiscard]] bool was_live(std::uint64_t number) const;
   /// Of the accepted ones below `number` that have been live, the one with the highest number: one
   /// that was only staged is nothing to go back to.
   [[nodiscard]] std::optional<std::uint64_t> live_before(std::uint64_t number) const;

@@ -363,7 +363,8 @@ void Publisher::tick() {
   if (number == 0 || number != control_->announced()) return;
   const auto stored = store_.manifest(number);
   if (stored.ok() && stored.value().state == GenerationState::kPending) accept(number);
-  if (stored.ok() && store_.live() != number) static_cast<void>(store_.set_live(number));
+  const bool noted = store_.was_live(number) && store_.live() == number;
+  if (stored.ok() && !noted) static_cast<void>(store_.set_live(number));
 }
 
 std::vector<Manifest> Publisher::generations() { return store_.list(); }

@@ -130,6 +130,8 @@ TEST_F(PublisherTest, WithoutADataplaneAPushWaitsForItsStart) {
   publisher.tick();
   EXPECT_EQ(publisher.generations()[0].state, GenerationState::kAccepted);
   EXPECT_EQ(publisher.live(), 1u);
+  ASSERT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  EXPECT_EQ(publisher.rollback(0, "x").generation, 1u) << "it was live, though not by a push";
 }
 
 TEST_F(PublisherTest, RollbackPassesOverWhatWasOnlyStaged) {
