@@ -42,6 +42,7 @@ class Planner {
   void run(const std::vector<LoweredCheck>& checks) {
     mark_case_ignored(program_);
     for (const LoweredCheck& check : checks) plan_check(check);
+    complete_zones();
     make_databases();
     make_patterns();
     make_sets();
@@ -238,7 +239,35 @@ class Planner {
   struct Content {
     std::set<std::uint32_t> patterns;
     std::set<std::uint16_t> nodes;
+
+    void add(std::uint32_t pattern, const std::set<std::uint16_t>& behind) {
+      patterns.insert(pattern);
+      nodes.insert(behind.begin(), behind.end());
+    }
   };
+
+  /// A pattern that a rule looks for in all values of a list but those with these keys.
+  struct ForAll {
+    std::uint16_t code;
+    std::uint32_t pattern;
+    std::set<std::uint16_t> nodes;
+    std::set<std::string> excluded;
+  };
+
+  static std::string lower_case(std::string text) {
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+  }
+
+  /// Headers that the target leaves out by name: their names ignore case, as keys of zones do.
+  static std::set<std::string> excluded_headers(const seclang::Target& target) {
+    std::set<std::string> result;
+    if (target.variable != VariableId::kRequestHeaders) return result;
+    for (const seclang::Selector& each : target.excluded) {
+      if (each.kind == seclang::Selector::Kind::kName) result.insert(lower_case(each.text));
+    }
+    return result;
+  }
 
   void add_to_zones(const seclang::Target& target, std::uint32_t pattern,
                     const std::set<std::uint16_t>& nodes) {
@@ -246,15 +275,28 @@ class Planner {
     std::string key;
     if (target.selector.kind == seclang::Selector::Kind::kName ||
         target.selector.kind == seclang::Selector::Kind::kXPath) {
-      key = target.selector.text;
-      for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      key = lower_case(target.selector.text);
     }
     for (const VariableId list : lists.of) {
       const auto code =
           static_cast<std::uint16_t>(static_cast<unsigned>(list) * 2 + (lists.names ? 1U : 0U));
-      Content& content = zones_[{code, key}];
-      content.patterns.insert(pattern);
-      content.nodes.insert(nodes.begin(), nodes.end());
+      zones_[{code, key}].add(pattern, nodes);
+      if (!key.empty()) continue;
+      const std::set<std::string> excluded = excluded_headers(target);
+      for (const std::string& each : excluded) zones_[{code, each}];
+      for_all_.push_back({code, pattern, nodes, excluded});
+    }
+  }
+
+  /// Values with a key of their own are looked at by the rules for every key as well.
+  void complete_zones() {
+    for (auto& [place, content] : zones_) {
+      if (place.second.empty()) continue;
+      for (const ForAll& each : for_all_) {
+        if (each.code == place.first && !each.excluded.contains(place.second)) {
+          content.add(each.pattern, each.nodes);
+        }
+      }
     }
   }
 
@@ -273,15 +315,6 @@ class Planner {
   }
 
   void make_sets() {
-    for (auto& [place, content] : zones_) {
-      const auto& [code, key] = place;
-      if (key.empty()) continue;
-      // Values with that key are looked at by the rules for every key as well.
-      const auto all = zones_.find({code, std::string()});
-      if (all == zones_.end()) continue;
-      content.patterns.insert(all->second.patterns.begin(), all->second.patterns.end());
-      content.nodes.insert(all->second.nodes.begin(), all->second.nodes.end());
-    }
     std::map<std::pair<std::set<std::uint32_t>, std::set<std::uint16_t>>, std::uint32_t> sets;
     for (const auto& [place, content] : zones_) {
       const auto identity = std::make_pair(content.patterns, content.nodes);
@@ -384,6 +417,7 @@ class Planner {
   std::map<std::string, std::uint32_t> pattern_numbers_;
   std::map<std::tuple<std::uint32_t, std::uint16_t, bool>, std::uint32_t> checks_;
   std::map<std::pair<std::uint16_t, std::string>, Content> zones_;
+  std::vector<ForAll> for_all_;
 };
 
 }  // namespace

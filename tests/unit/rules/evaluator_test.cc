@@ -262,6 +262,34 @@ TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
   EXPECT_EQ(second.run(get("/?a=word1000yz")).ids, Ids{1000});
 }
 
+/// A header that all rules leave out by name is not scanned for them, however its name is written.
+TEST(Evaluator, HeadersThatEveryRuleLeavesOutAreNotScanned) {
+  const std::string left_out =
+      "SecRule REQUEST_HEADERS|!REQUEST_HEADERS:X-Left \"@rx <b[^a]*>\" "
+      "\"id:1,phase:1,pass,log\"\n";
+  const std::string value = ": <b" + std::string(100, 'c') + ">\r\n";
+  const LoadedRules one = load_text(left_out);
+  ASSERT_NE(one.ruleset, nullptr);
+  Judge first(*one.ruleset);
+  EXPECT_EQ(first.run(get("/", "X-Left" + value + "x-LEFT" + value)).ids, Ids{});
+  EXPECT_EQ(first.counts().scans, 0U);
+  EXPECT_EQ(first.run(get("/", "X-Other" + value + "X-Left" + value)).ids, Ids{1});
+  EXPECT_EQ(first.counts().scans, 1U);
+  // Others still look at it: for the same pattern, behind other transformations, by its name.
+  const LoadedRules more =
+      load_text(left_out +
+                "SecRule REQUEST_HEADERS|!REQUEST_HEADERS:X-Other \"@rx <b[^a]*>\" "
+                "\"id:2,phase:1,pass,log\"\n"
+                "SecRule REQUEST_HEADERS \"@rx <b[^a]*>\" \"id:3,phase:1,pass,log,t:lowercase\"\n"
+                "SecRule REQUEST_HEADERS:x-left \"@rx <bc+>\" \"id:4,phase:1,pass,log\"\n"
+                "SecRule REQUEST_HEADERS|!REQUEST_HEADERS:/left/ \"@rx <b[^d]*>\" "
+                "\"id:5,phase:1,pass,log\"\n");
+  ASSERT_NE(more.ruleset, nullptr);
+  Judge second(*more.ruleset);
+  EXPECT_EQ(second.run(get("/", "X-Left" + value)).ids, (Ids{2, 3, 4}));
+  EXPECT_EQ(second.run(get("/", "X-Other" + value)).ids, (Ids{1, 3, 5}));
+}
+
 /// A pattern that is found at every byte is reported once a scan, whatever else is looked for.
 TEST(Evaluator, ScansReportEachPatternOnce) {
   const LoadedRules loaded = load_text(
