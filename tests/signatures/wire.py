@@ -123,6 +123,9 @@ def wrap(encoding, value, name='value'):
         'base64': lambda: post_json(json.dumps({name: base64_text(value)})),
         'base64-query': lambda: request(target=f'/v1/items?{name}={percent(base64_text(value))}'),
         'base64-cookie': lambda: request(fields=[('Cookie', f'state={base64_text(value)}')]),
+        'base64url-query': lambda: request(target=f'/v1/items?{name}={base64_url(value)}'),
+        'base64url-json': lambda: post_json(json.dumps({name: base64_url(value)})),
+        'base64url-cookie': lambda: request(fields=[('Cookie', f'state={base64_url(value)}')]),
         'basic': lambda: request(fields=[('Authorization', 'Basic ' + base64_text(value))]),
         'basic-lower': lambda: request(
             fields=[('authorization', 'basic ' + base64_text(value))]),
@@ -150,6 +153,7 @@ def wrap(encoding, value, name='value'):
         'method-query': lambda: request(method=value, target='/v1/items?page=2'),
         'method-body': lambda: post_json('{"a":1}', method=value),
         'name': lambda: request(target=f'/v1/items?{percent(value)}=1'),
+        'name-raw': lambda: request(target=f'/v1/items?{value}=1'),
         'name-form': lambda: post_form(f'{percent(value)}=1'),
         'name-double': lambda: request(target=f'/v1/items?{percent(percent_all(value))}=1'),
         'name-json': lambda: post_json('{%s:"1"}' % json_string(value)),
