@@ -44,16 +44,17 @@ inline constexpr std::size_t kTinyChunksMax = 1024;
 inline constexpr std::size_t kTinyChunkBytes = 16;
 /// Open containers of a JSON document whatever a switch or a rule file says; json_depth.
 inline constexpr std::size_t kJsonDepthMax = 512;
-inline constexpr std::size_t kJsonStrictDepth = 32;         // switch json_depth
-inline constexpr std::size_t kJsonStrictKeys = 10'000;      // switch json_depth
-inline constexpr std::size_t kJsonStrictNumberBytes = 64;   // switch json_depth
-inline constexpr std::size_t kJsonKeysMax = 1'000'000;      // members and elements; json_depth
-inline constexpr std::size_t kJsonNameBytesMax = 8 * 1024;  // "json.a.b"; json_depth
-inline constexpr std::size_t kXmlDepthMax = 512;            // open elements; xml_depth
-inline constexpr std::size_t kXmlStrictDepth = 64;          // switch xml_depth
-inline constexpr std::size_t kXmlStrictAttributes = 64;     // of one element; switch xml_depth
-inline constexpr std::size_t kXmlMemoryBytes = 256 * 1024;  // of expat; transaction_memory
-inline constexpr std::size_t kMultipartPartsMax = 1024;     // http_args
+inline constexpr std::size_t kJsonStrictDepth = 32;            // switch json_depth
+inline constexpr std::size_t kJsonStrictKeys = 10'000;         // switch json_depth
+inline constexpr std::size_t kJsonKeyTableBytes = 152 * 1024;  // of them; json_duplicate_key
+inline constexpr std::size_t kJsonStrictNumberBytes = 64;      // switch json_depth
+inline constexpr std::size_t kJsonKeysMax = 1'000'000;         // members and elements; json_depth
+inline constexpr std::size_t kJsonNameBytesMax = 8 * 1024;     // "json.a.b"; json_depth
+inline constexpr std::size_t kXmlDepthMax = 512;               // open elements; xml_depth
+inline constexpr std::size_t kXmlStrictDepth = 64;             // switch xml_depth
+inline constexpr std::size_t kXmlStrictAttributes = 64;        // of one element; switch xml_depth
+inline constexpr std::size_t kXmlMemoryBytes = 256 * 1024;     // of expat; transaction_memory
+inline constexpr std::size_t kMultipartPartsMax = 1024;        // http_args
 inline constexpr std::size_t kMultipartPartHeadBytesMax = 4 * 1024;  // http_args
 inline constexpr std::size_t kMultipartBoundaryBytesMax = 256;       // a multipart error
 /// Decoded bytes of one body, and their ratio to the coded ones once there are this many;

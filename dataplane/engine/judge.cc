@@ -112,6 +112,9 @@ void Judge::begin_rules(Transaction& transaction, Judgement& judgement, Generati
   info.monotonic_ns = context_.now;
   info.id = transaction.id;
   info.staged = &judgement == &transaction.staged;
+  if (!info.staged && transaction.service != kNoService) {
+    info.strict = generation->services()[transaction.service].strict;
+  }
   timed(context_,
         [&] { judgement.rules.begin(generation->ruleset(), *context_.rules_state, info); });
 }
@@ -136,6 +139,15 @@ void Judge::check_strict(Transaction& transaction, bool trusted) {
   if (switches == 0) return;
   const std::uint64_t failures = http::strict_head_failures(transaction.request, switches, trusted);
   const Reason reason = http::strict_reason(failures, switches);
+  if (reason != Reason::kNone) set(transaction.live, reason, kForbidden);
+}
+
+/// What only a reader of arguments and bodies can tell. Of a body that the client has cut short
+/// nothing is asked: it is well-formed in nobody's reading.
+void Judge::check_strict_body(Transaction& transaction) {
+  if (!transaction.request_done || !transaction.live.rules.active()) return;
+  const std::uint64_t failures = transaction.live.rules.strict_failures();
+  const Reason reason = http::strict_reason(failures, failures);
   if (reason != Reason::kNone) set(transaction.live, reason, kForbidden);
 }
 
@@ -216,6 +228,7 @@ bool Judge::request_cut(Transaction& transaction) {
     if (judgement->rules.active())
       take(*judgement, timed(context_, [&] { return judgement->rules.request_end(); }));
   }
+  check_strict_body(transaction);
   return decide(transaction);
 }
 

@@ -60,6 +60,7 @@ class Judge {
                    abi::Mode mode);
   void check_limits(Transaction& transaction);
   void check_strict(Transaction& transaction, bool trusted);
+  void check_strict_body(Transaction& transaction);
   void take(Judgement& judgement, const abi::Verdict& verdict);
   void set(Judgement& judgement, abi::Reason reason, std::uint16_t status);
   bool decide(Transaction& transaction);

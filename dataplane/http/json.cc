@@ -302,7 +302,7 @@ bool JsonDecoder::begin_key() {
 
 JsonDecoder::Token JsonDecoder::end_key() {
   const std::size_t size = path_.size() - key_start_;
-  if (limits_.find_duplicate_keys) {
+  if (++keys_seen_ <= abi::kJsonStrictKeys && limits_.find_duplicate_keys) {
     const std::uint64_t hash = XXH3_64bits_withSeed(path_.data() + key_start_, size,
                                                     limits_.hash_seed + levels_.back().number);
     const auto insert = keys_.insert(hash == 0 ? 1 : hash);

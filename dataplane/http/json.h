@@ -20,8 +20,9 @@ namespace sluice::http {
 struct JsonLimits {
   std::uint32_t depth_max = abi::kJsonDepthMax;  ///< open containers; at most abi::kJsonDepthMax
   std::uint32_t keys_max = abi::kJsonKeysMax;    ///< members and elements of all containers
-  bool find_duplicate_keys = false;              ///< costs up to 64 bytes of the arena a key
-  std::uint64_t hash_seed = 0;                   ///< of the key table; a secret of the worker
+  /// Among the first abi::kJsonStrictKeys; more fail the switch. Costs up to kJsonKeyTableBytes.
+  bool find_duplicate_keys = false;
+  std::uint64_t hash_seed = 0;  ///< of the key table; a secret of the worker
 };
 
 enum class JsonError : std::uint8_t {
@@ -162,7 +163,7 @@ class JsonDecoder {
   ArenaBuffer path_;
   ArenaVector<Level> levels_;
   ArenaHashSet keys_;
-  std::uint32_t members_ = 0;
+  std::uint32_t members_ = 0, keys_seen_ = 0;
   std::uint32_t objects_ = 0;
   std::uint32_t depth_seen_ = 0;
   std::uint32_t key_start_ = 0;  ///< where the current key begins in path_

@@ -26,13 +26,16 @@ abi::Reason JsonDecoder::reason() const {
 
 std::uint64_t JsonDecoder::strict_failures() const {
   std::uint64_t failures = 0;
-  if (duplicate_key_) failures |= strict_bit(abi::Strict::kJsonDuplicateKey);
+  const bool too_many_keys = keys_seen_ > abi::kJsonStrictKeys;
+  if (duplicate_key_ || (limits_.find_duplicate_keys && too_many_keys)) {
+    failures |= strict_bit(abi::Strict::kJsonDuplicateKey);
+  }
   if (lone_surrogate_) failures |= strict_bit(abi::Strict::kJsonSurrogate);
   if (error_ == JsonError::kSyntax || error_ == JsonError::kTruncated ||
       error_ == JsonError::kTrailing) {
     failures |= strict_bit(abi::Strict::kJsonSyntax);
   }
-  if (depth_seen_ > abi::kJsonStrictDepth || members_ > abi::kJsonStrictKeys || long_number_ ||
+  if (depth_seen_ > abi::kJsonStrictDepth || too_many_keys || long_number_ ||
       error_ == JsonError::kDepth || error_ == JsonError::kKeys) {
     failures |= strict_bit(abi::Strict::kJsonDepth);
   }

@@ -19,6 +19,7 @@
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scanner.h"
 #include "dataplane/rules/score_slots.h"
+#include "dataplane/rules/strict_body.h"
 
 namespace sluice::rules {
 
@@ -67,9 +68,13 @@ class LongBody {
   explicit LongBody(TransactionState& state) : state_(state) {}
 
   bool open() {
-    const std::size_t arena_bytes = state_.processor == http::BodyProcessor::kXml
-                                        ? abi::kXmlMemoryBytes + 64 * 1024
-                                        : abi::kLongDecoderBytes;
+    std::size_t arena_bytes = abi::kLongDecoderBytes;
+    if (state_.processor == http::BodyProcessor::kXml) {
+      arena_bytes = abi::kXmlMemoryBytes + 64 * 1024;
+    } else if (state_.processor == http::BodyProcessor::kJson &&
+               json_limits(state_).find_duplicate_keys) {
+      arena_bytes += abi::kJsonKeyTableBytes;
+    }
     auto* memory = state_.region.allocate_array<std::uint8_t>(arena_bytes);
     raw_ = state_.region.allocate_array<std::uint8_t>(abi::kLongBatchBytes);
     if (memory == nullptr || raw_ == nullptr) return false;
@@ -107,11 +112,14 @@ class LongBody {
     if (json_) {
       error_ |= error_ || !json_->finish(*this);
       fail_json(state_, json_->reason());
+      note_strict(state_, json_->strict_failures());
     } else if (multipart_) {
       error_ = !multipart_->finish(*this);
+      note_strict(state_, multipart_->strict_failures());
       if (multipart_->reason() != abi::Reason::kNone) state_.fail(multipart_->reason());
     } else if (xml_) {
       error_ |= error_ || !xml_->finish(*this);
+      note_strict(state_, xml_->strict_failures());
       if (xml_->reason() != abi::Reason::kNone) state_.fail(xml_->reason());
       end_value(VariableId::kXml, "/*");
     } else if (raw_size_ != 0) {
@@ -320,6 +328,7 @@ class LongBody {
     batch_.worker->arena.reset();
     state_.exact = false;
     if (batch_.verdict.action > state_.verdict.action) state_.verdict = batch_.verdict;
+    state_.strict_failures |= batch_.strict_failures;
     if (batch_.failed()) {
       state_.limits = batch_.limits;
       state_.limit_count = batch_.limit_count;
@@ -371,6 +380,7 @@ void start_long_body(TransactionState& state) {
   if (memory == nullptr) return state.fail_memory();
   state.long_body = new (memory) LongBody(state);
   if (!state.long_body->open()) return state.fail_memory();
+  check_body_label(state, state.request_body.view());
   state.long_body->feed(state.request_body.view());
 }
 

@@ -10,6 +10,7 @@
 #include "dataplane/http/xml.h"
 #include "dataplane/rules/request_parts.h"
 #include "dataplane/rules/scalars.h"
+#include "dataplane/rules/strict_body.h"
 
 namespace sluice::rules {
 
@@ -68,6 +69,7 @@ struct ArgumentSink {
     if (state.failed()) return;
     if (limit != 0 && count >= limit) {
       over_limit = true;
+      note_strict(state, abi::strict_bit(abi::Strict::kArguments));
       return;
     }
     add_member(state, variable, base::as_text(key), member);
@@ -90,7 +92,10 @@ void read_urlencoded(TransactionState& state) {
     if (decoded == nullptr) return state.fail(abi::Reason::kTransactionMemory);
     const std::size_t used = state.worker->arena.used() - raw.size();
     const http::PercentDecoded result = http::percent_decode(raw, decoded);
-    if (result.invalid_count > 0) invalid = true;
+    if (result.invalid_count > 0) {
+      invalid = true;
+      note_strict(state, abi::strict_bit(abi::Strict::kBodyForm));
+    }
     to.append(base::as_bytes(std::string_view(decoded, result.size)));
     state.worker->arena.shrink_to(used);
   };
@@ -102,6 +107,7 @@ void read_urlencoded(TransactionState& state) {
                             sink.end();
                           });
   set_scalar(state, VariableId::kUrlencodedError, invalid ? "1" : "0");
+  check_repeated_names(state, VariableId::kArgsPost);
 }
 
 void read_json(TransactionState& state) {
@@ -110,6 +116,7 @@ void read_json(TransactionState& state) {
   bool good = decoder.feed(state.request_body.view(), sink);
   if (good) good = decoder.finish(sink);
   fail_json(state, decoder.reason());
+  note_strict(state, decoder.strict_failures());
   set_body_error(state, !good || sink.over_limit, decoder.error_text());
 }
 
@@ -131,6 +138,8 @@ void read_xml(TransactionState& state) {
   bool good = decoder.feed(state.request_body.view(), sink);
   if (good) good = decoder.finish(sink);
   if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
+  // An empty body is an error of libmodsecurity's, and an honest client's DELETE.
+  if (state.request_body.size > 0) note_strict(state, decoder.strict_failures());
   if (!state.failed()) add_member(state, VariableId::kXml, "/*", sink.all_text.take());
   set_body_error(state, !good, decoder.error_text());
 }
@@ -184,6 +193,7 @@ void read_multipart(TransactionState& state) {
   decoder.feed(state.request_body.view(), sink);
   if (state.request_body.size > 0) decoder.finish(sink);  // an empty body is no error
   if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
+  note_strict(state, decoder.strict_failures());
   set_multipart_flags(state, decoder.flags());
   set_body_error(state, decoder.flags().error, decoder.error_text());
   set_no_files_error(state, sink.no_files_bytes);
@@ -285,6 +295,11 @@ http::JsonLimits json_limits(const TransactionState& state) {
   http::JsonLimits limits;
   const std::uint32_t depth = state.header().settings.json_depth_limit;
   if (depth != 0) limits.depth_max = std::min(limits.depth_max, depth);
+  limits.find_duplicate_keys = abi::is_strict(state.info.strict, abi::Strict::kJsonDuplicateKey);
+  if (limits.find_duplicate_keys) {
+    constexpr std::string_view kPurpose = "json keys";
+    limits.hash_seed = base::keyed_hash64(state.worker->key, kPurpose.data(), kPurpose.size());
+  }
   return limits;
 }
 
@@ -337,6 +352,7 @@ void add_request_body(TransactionState& state) {
   const std::uint64_t limit = state.request_body_limit;
   const bool over = limit != 0 && state.request_body.total > limit;
   set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
+  check_body_label(state, state.request_body.view());
   read_with_processor(state);
   const std::size_t arena_used = state.worker->arena.used();
   if (state.request_body.size > 0) {

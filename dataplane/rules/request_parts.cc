@@ -10,6 +10,7 @@
 #include "dataplane/http/query.h"
 #include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scalars.h"
+#include "dataplane/rules/strict_body.h"
 #include "dataplane/rules/transform/transform.h"
 
 namespace sluice::rules {
@@ -70,12 +71,16 @@ void add_query(TransactionState& state, std::string_view query) {
   const std::uint32_t limit = state.header().settings.arguments_limit;
   const char separator = static_cast<char>(state.header().settings.argument_separator);
   http::for_each_argument(query, separator, [&](std::string_view name, std::string_view value) {
-    if (state.failed() || (limit != 0 && count++ >= limit)) return;
+    if (state.failed()) return;
+    if (limit != 0 && count++ >= limit) {
+      return note_strict(state, abi::strict_bit(abi::Strict::kArguments));
+    }
     const std::string_view decoded_name = decode_argument(state, name, invalid);
     const std::string_view decoded_value = decode_argument(state, value, invalid);
     add_member(state, VariableId::kArgsGet, decoded_name, base::as_bytes(decoded_value));
   });
   set_scalar(state, VariableId::kUrlencodedError, invalid ? "1" : "0");
+  check_repeated_names(state, VariableId::kArgsGet);
 }
 
 std::string_view request_line(const http::RequestHead& head) {

@@ -250,6 +250,9 @@ bool Transaction::exact() const { return state_ != nullptr && state_->exact; }
 std::uint64_t Transaction::inspected_bytes() const {
   return state_ == nullptr ? 0 : state_->inspected_bytes;
 }
+std::uint64_t Transaction::strict_failures() const {
+  return state_ == nullptr ? 0 : state_->strict_failures;
+}
 std::uint64_t Transaction::steps() const { return state_ == nullptr ? 0 : state_->steps_spent; }
 std::span<const abi::Reason> Transaction::limits() const {
   if (state_ == nullptr) return {};

@@ -37,6 +37,8 @@ struct TransactionInfo {
   /// By a generation beside the live one: its persistent collections are apart from those that
   /// count.
   bool staged = false;
+  /// Switches of the policy (abi::strict_bit) that arguments and bodies are held against.
+  std::uint64_t strict = 0;
 };
 
 /// One rule that matched, in the order of matching. Views live until release().
@@ -99,6 +101,9 @@ class Transaction {
   [[nodiscard]] abi::Verdict verdict() const;
   /// After response_head(): whether response_body() needs to be called at all.
   [[nodiscard]] ResponseBodyNeed wants_response_body() const;
+  /// After request_end(): of TransactionInfo::strict, what the arguments failed, and the body where
+  /// the rules have it read (SecRequestBodyAccess and a body processor).
+  [[nodiscard]] std::uint64_t strict_failures() const;
   /// True if phases 1 and 2 have rules that look at the request body.
   [[nodiscard]] bool wants_request_body() const;
   [[nodiscard]] std::span<const RuleMatch> matches() const;

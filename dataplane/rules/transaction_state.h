@@ -102,6 +102,7 @@ struct TransactionState {
   std::uint64_t steps_left = abi::kRuleStepsBase, steps_spent = 0;
   SqliWork sqli;  ///< of libinjection
   std::uint64_t inspected_bytes = 0;
+  std::uint64_t strict_failures = 0;                              ///< of info.strict: strict_body.h
   std::uint64_t request_body_limit = 0, response_body_limit = 0;  ///< bytes; 0: none
   std::array<CollectionKey, kCollectionCount> collection_keys;
   bool ran_deferred = false;  ///< the rules that keys of collections wait for

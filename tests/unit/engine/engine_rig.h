@@ -31,6 +31,7 @@ struct RigOptions {
   std::string staged_rules;
   std::string trusted, client_header;
   std::uint32_t limit_burst = 0;  ///< 0: no limit
+  std::uint64_t strict = 0;       ///< abi::strict_bit()
   std::vector<std::string> hosts;
   engine::EngineConfig config;
 };

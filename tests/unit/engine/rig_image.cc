@@ -117,6 +117,7 @@ std::vector<std::uint8_t> rig_image(const RigOptions& options, const std::string
     service.limits = sections.add(std::vector<abi::PolicyLimit>{limit});
   }
   service.mode = abi::Mode::kBlock;
+  service.strict = options.strict;
   service.allow_websocket = options.allow_websocket ? 1 : 0;
   service.reply_wait_ms = options.reply_wait_ms;
   service.linger_ms = options.linger_ms;
