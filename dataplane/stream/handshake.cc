@@ -60,6 +60,13 @@ bool merge(SynOptions& known, const SynOptions& again) {
 HandshakeOutcome forward(Reason changed = Reason::kNone) {
   return {HandshakeFate::kForward, changed, {}};
 }
+/// Without urgent pointers, reserved bits and options that the engine does not know.
+HandshakeOutcome forward_clean(Segment& segment) {
+  if (segment.enforce && net::needs_normalising(segment.packet)) {
+    net::normalise(segment.frame, segment.packet);
+  }
+  return forward();
+}
 HandshakeOutcome pass() { return {HandshakeFate::kPass, Reason::kNone, {}}; }
 /// What is not sound is dropped; in monitor it passes and the reason says so.
 HandshakeOutcome drop(const Segment& segment, Reason reason) {
@@ -214,15 +221,15 @@ HandshakeOutcome HandshakeTable::on_syn_ack(Direction direction, Entry* entry, S
     const bool again = packet.sequence == existing->half(Direction::kToClient).isn &&
                        packet.acknowledgment == existing->half(Direction::kToServer).isn + 1 &&
                        packet.payload_bytes == 0;
-    return again ? forward() : drop(segment, Reason::kTcpSynEstablished);
+    return again ? forward_clean(segment) : drop(segment, Reason::kTcpSynEstablished);
   }
   if (packet.payload_bytes != 0) return drop(segment, Reason::kTcpEarlyData);
-  if (segment.enforce && net::needs_normalising(packet)) net::normalise(segment.frame, packet);
+  const HandshakeOutcome outcome = forward_clean(segment);  // the options are those that leave
   entry->answered = static_cast<std::uint8_t>(variant);
   entry->has_server = true;
   entry->server = {packet.sequence, options_of(packet)};
   entry->seen = segment.now;
-  return forward();
+  return outcome;
 }
 
 HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Segment& segment,
@@ -240,7 +247,7 @@ HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Seg
     }
     if (!sound) return existing != nullptr ? pass() : drop(segment, Reason::kTcpRstInvalid);
     if (segment.enforce && packet.payload_bytes != 0) cut_payload(segment);
-    return forward();
+    return forward_clean(segment);
   }
   if (direction == Direction::kToClient) {
     if (existing != nullptr) return pass();
@@ -254,7 +261,7 @@ HandshakeOutcome HandshakeTable::on_other(Direction direction, Entry& entry, Seg
     // client will reset that one with this very number.
     entry.challenged = true;
     entry.challenge = packet.acknowledgment;
-    return forward();
+    return forward_clean(segment);
   }
   const Entry::Syn& client = entry.client[entry.answered];
   // Data may come first if the bare acknowledgement was lost, out of order too (TS16).

@@ -281,6 +281,17 @@ TEST(TcpState, TS18_AStaleServerConnectionCanBeResetByItsChallenge) {
   expect_forwarded(link.syn());
 }
 
+TEST(TcpState, NoUrgentFlagLeavesInAHandshake) {
+  TestLink link;
+  link.syn();
+  expect_forwarded(link.pass(kDown, link.segment(kDown, 31337, 424242, kAckOnly | net::kUrg)));
+  EXPECT_EQ(link.sent[1].back().flags, kAckOnly);
+  auto reset = reset_at(link, kUp, 0);
+  reset.flags |= net::kUrg;
+  expect_forwarded(link.pass(kUp, reset));
+  EXPECT_EQ(link.sent[0].back().flags & net::kUrg, 0);
+}
+
 TEST(TcpState, TD6_BehindItsSynAckTheServerAcknowledgesTheSynAlone) {
   TestLink link;
   link.syn();
