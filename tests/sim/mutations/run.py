@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Sluice authors
-"""The test of the simulators: with any one check of a room taken out, they must fail.
+"""The test of the tests: with any one check of a room taken out, they must fail.
 
-Usage: run.py stream|engine SOURCE_ROOT BUILD_ROOT [NAME...]
-Each mutation of stream.py or engine.py replaces a piece of text in a copy of one file, builds what
-that changes, links the simulator with it, and runs seeds until one fails. Prints "PASS name" where
-one did. Two at a time.
+Usage: run.py stream|engine|unit SOURCE_ROOT BUILD_ROOT [NAME...]
+Each mutation of stream.py, engine.py or unit.py replaces a piece of text in a copy of one file,
+builds what that changes and links a program with it: the simulator, which runs seeds until one
+fails, or the unit test that the mutation names. Prints "PASS name" where it failed. Two at a time.
 """
 
 import concurrent.futures
@@ -20,6 +20,7 @@ import tempfile
 sys.dont_write_bytecode = True
 import engine
 import stream
+import unit
 
 SEEDS = "20000"
 # What the sinks of stream/ are compiled into: a header's mutation changes these.
@@ -27,18 +28,18 @@ STREAM_USERS = ["dataplane/stream/tcp_connection.cc", "tests/sim/stream_applianc
 
 
 class Build:
-    """How the simulator is compiled and linked, as ninja does it."""
+    """How a program is compiled and linked, as ninja does it."""
 
     def __init__(self, source, build, program):
-        self.source, self.build, self.program = source, build, f"tests/sim/{program}"
+        self.source, self.build = source, build
         self.compile = {}
         for entry in json.loads((build / "compile_commands.json").read_text()):
             file = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
             if file.is_relative_to(source):
                 name = str(file.relative_to(source))
-                if name not in self.compile or program in entry["output"]:
+                if name not in self.compile or f"{program}.p/" in entry["output"]:
                     self.compile[name] = entry["command"]
-        commands = subprocess.run(["ninja", "-C", build, "-t", "commands", "-s", self.program],
+        commands = subprocess.run(["ninja", "-C", build, "-t", "commands", "-s", program],
                                   capture_output=True, text=True, check=True).stdout
         self.link = shlex.split(commands.strip().splitlines()[-1])
 
@@ -54,8 +55,7 @@ class Build:
         done = subprocess.run(words, cwd=self.build, capture_output=True, text=True)
         return target, done.stderr[:2000] if done.returncode != 0 else ""
 
-    def run(self, mutation):
-        name, file, old, new = mutation
+    def run(self, name, file, old, new, arguments):
         with tempfile.TemporaryDirectory(prefix="sluice-mutation-") as made:
             folder = pathlib.Path(made)
             path = folder / "dataplane" / file
@@ -82,14 +82,20 @@ class Build:
             if linked.returncode != 0:
                 return "it does not link: " + linked.stderr[:2000]
             try:
-                result = subprocess.run([folder / "sim", "--seeds", SEEDS, "--failures-max", "1"],
-                                        capture_output=True, text=True, timeout=300)
+                result = subprocess.run([folder / "sim", *arguments], capture_output=True, text=True,
+                                        cwd=self.build, timeout=300)
             except subprocess.TimeoutExpired:
                 return ""  # hanging is failing
             if result.returncode == 0:
-                return f"{SEEDS} seeds did not notice"
-            print(f"  {name}: {result.stdout.splitlines()[0] if result.stdout else 'crashed'}")
+                return f"{' '.join(arguments)} did not notice"
+            print(f"  {name}: {how(result.stdout)}")
             return ""
+
+
+def how(output):
+    """The line of a failing program that says why."""
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "[  FAILED"))]
+    return lines[0] if lines else "crashed"
 
 
 def locate(text, wanted):
@@ -113,13 +119,22 @@ def locate(text, wanted):
 def main():
     which = sys.argv[1]
     source, folder = pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3]).resolve()
-    mutations = {"stream": [(n, f"stream/{f}", o, w) for n, f, o, w in stream.MUTATIONS],
-                 "engine": engine.MUTATIONS}[which]
+    seeds = ["--seeds", SEEDS, "--failures-max", "1"]
+    mutations = {
+        "stream": [(n, f"stream/{f}", o, w, "tests/sim/stream_sim", seeds)
+                   for n, f, o, w in stream.MUTATIONS],
+        "engine": [(*m, "tests/sim/engine_sim", seeds) for m in engine.MUTATIONS],
+        "unit": [(*m[:5], [f"--gtest_filter={m[5]}"]) for m in unit.MUTATIONS]}[which]
     chosen = [m for m in mutations if not sys.argv[4:] or m[0] in sys.argv[4:]]
-    build = Build(source, folder, f"{which}_sim")
+    builds = {program: Build(source, folder, program) for program in {m[4] for m in chosen}}
     missed = 0
+
+    def run(mutation):
+        *words, program, arguments = mutation
+        return builds[program].run(*words, arguments)
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for mutation, problem in zip(chosen, pool.map(build.run, chosen)):
+        for mutation, problem in zip(chosen, pool.map(run, chosen)):
             print(f"{'FAIL' if problem else 'PASS'} {mutation[0]}{': ' + problem if problem else ''}",
                   flush=True)
             missed += bool(problem)

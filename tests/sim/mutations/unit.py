@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the Sluice authors
+"""Checks that no simulator draws, and the unit tests that must fail when they are gone."""
+
+LIMIT, ENGINE, EVALUATOR, IMAGE = ("tests/unit/limit/limit_test", "tests/unit/engine/engine_test",
+                                   "tests/unit/compile/rules_evaluator_test",
+                                   "tests/unit/compile/compile_image_check_test")
+
+# name, file, text, what replaces it, test program, its test
+MUTATIONS = [
+    ("debt_forgotten_when_time_goes_back", "limit/table.cc",
+     "found ? std::max(seen.arrival_ns, now) : now;",
+     "found && seen.arrival_ns - now <= rate.burst_ns ? std::max(seen.arrival_ns, now) : now;",
+     LIMIT, "LimitTable.HS6_ATimeThatJumpsGivesNoMoreThanTheBurst"),
+    ("blocked_requests_not_charged", "engine/judge.cc",
+     """check_limits(transaction);
+        if (context_.observer.rules_head != nullptr) {
+          context_.observer.rules_head(context_.observer.context, transaction.request);
+        }
+        take(transaction.live,
+             timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));""",
+     """take(transaction.live,
+             timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));
+        if (!transaction.live.verdict.blocks()) check_limits(transaction);""",
+     ENGINE, "Engine.HS7_RequestsThatRulesBlockAreChargedToo"),
+    ("later_requests_not_charged", "engine/judge.cc", "check_limits(transaction);\n    if",
+     "if (transaction.number == 1) check_limits(transaction);\n    if",
+     ENGINE, "Engine.HS8_EachRequestIsChargedOnceHoweverItComes"),
+    ("requests_charged_twice", "engine/judge.cc", "check_limits(transaction);\n    if",
+     "check_limits(transaction);\n    check_limits(transaction);\n    if",
+     ENGINE, "Engine.HS8_EachRequestIsChargedOnceHoweverItComes"),
+    ("macros_expanded_again", "rules/targets.cc",
+     "piece = piece.substr(0, abi::kExpandedBytesMax - bytes);",
+     """if (part.variable != abi::kNone16 && piece.starts_with("%{ARGS.") && piece.ends_with('}')) {
+          piece = variable_text(state, static_cast<VariableId>(part.variable),
+                                piece.substr(7, piece.size() - 8), abi::kNone16);
+        }
+        piece = piece.substr(0, abi::kExpandedBytesMax - bytes);""",
+     EVALUATOR, "Evaluator.CP9_WhatAMacroGivesIsNotExpandedAgain"),
+    ("cut_heads_pass", "engine/exchange.cc",
+     "request_parser_.in_head() && judge.refuse(*request_, Reason::kHttpFraming, kForbidden);",
+     "false;", ENGINE, "Http.AHeadThatTheClientCutsIsRefusedBeforeItsEnd"),
+    ("empty_lines_are_cut_heads", "engine/exchange.cc",
+     "request_parser_.in_head() && judge.refuse(*request_, Reason::kHttpFraming, kForbidden);",
+     "judge.refuse(*request_, Reason::kHttpFraming, kForbidden);",
+     ENGINE, "EmptyLine.AnEmptyLineBeforeTheClientsEndIsNoRequest"),
+    ("cut_bodies_not_judged", "engine/exchange.cc", "? judge.request_cut(*request_)", "? false",
+     ENGINE, "Http.ABodyThatTheClientCutsIsJudgedBeforeItsEnd"),
+    ("scan_sets_not_counted", "rules/image_check.cc", "require(sets_.size() < abi::kNone16);", "",
+     IMAGE, "ImageCheck.MoreScanSetsThanAMemoCanNameAreRefused"),
+]
