@@ -52,9 +52,18 @@ class Processes : public ::testing::Test {
   }
   void start() {
     daemon_ = spawn({SLUICED, "--config", config_}, folder_.path() + "/daemon.log");
-    for (int i = 0; i < 500 && run({"status"}) != 0; ++i) ::usleep(10'000);
+    for (int i = 0; i < 500 && run({"status"}) != 0; ++i) {
+      if (::waitpid(daemon_, nullptr, WNOHANG) == daemon_) {
+        daemon_ = 0;
+        ADD_FAILURE() << "sluiced ended: "
+                      << publish::read_file(folder_.path() + "/daemon.log").value();
+        return;
+      }
+      ::usleep(10'000);
+    }
   }
   int stop(int signal) {
+    if (daemon_ == 0) return -1;  // it has ended by itself, and said so
     ::kill(daemon_, signal);
     int status = 0;
     ::waitpid(daemon_, &status, 0);
