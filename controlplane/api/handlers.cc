@@ -135,17 +135,20 @@ Response publish_answer(Services& services, const Request& request, const std::s
   return {200, push_json(report)};
 }
 
-Response install_bundle(Services& services, const Request& request, const std::string& file,
-                        bool force) {
+Response install_bundle(Services& services, const Request& request) {
   if (services.bundles == nullptr) return error(501, "bundles are not set up", 1);
-  const auto installed = services.bundles->install(file, force);
+  PublishReport report;
+  const auto installed = services.bundles->install(
+      request.body, request.parameter("force") == "1",
+      [&](const publish::BundleStore::Installed& unpacked) {
+        report = services.publisher.push(unpacked.policy, request.actor, "bundle", unpacked.home);
+        return publish::exit_status(report.outcome) == 0;
+      });
   if (!installed.ok()) {
     services.collector.audit("bundle.install", "refused", installed.error().message, request.actor,
                              0);
     return error(422, installed.error().message, 1);
   }
-  PublishReport report = services.publisher.push(installed.value().policy, request.actor, "bundle");
-  if (publish::exit_status(report.outcome) != 0) services.bundles->revert(installed.value());
   report.message = installed.value().info.name + " " +
                    std::to_string(installed.value().info.version) +
                    (report.message.empty() ? "" : ": " + report.message);
@@ -158,9 +161,6 @@ Response change(Services& services, const Request& request, const json& body) {
     return body.contains(key) && body[key].is_string() ? body[key].get<std::string>() : "";
   };
   if (request.path == "/v1/push") {
-    if (const std::string bundle = text("bundle"); !bundle.empty()) {
-      return install_bundle(services, request, bundle, body.value("force", false));
-    }
     return publish_answer(services, request, "push",
                           publisher.push(text("policy"), request.actor, "push"));
   }
@@ -282,6 +282,7 @@ std::string push_json(const PublishReport& report) {
 Response handle(Services& services, const Request& request) {
   try {
     if (request.method == "GET") return read(services, request);
+    if (request.path == "/v1/bundle") return install_bundle(services, request);
     const json body =
         request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
     if (!body.is_object()) return error(400, "the body is not a JSON object", 2);

@@ -14,10 +14,12 @@
 #include <cstring>
 #include <thread>
 
+#include "controlplane/publish/bundle.h"
+
 namespace sluice::api {
 namespace {
 
-constexpr std::size_t kBodyBytesMax = 64u << 20;
+constexpr std::size_t kBodyBytesMax = publish::kBundleBytesMax;
 
 /// Somebody answers on the socket.
 bool is_alive(const std::string& path) {

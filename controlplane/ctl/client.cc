@@ -47,9 +47,9 @@ Answer get(const std::string& socket, const std::string& path,
 }
 
 Answer post(const std::string& socket, const std::string& path, const std::string& body,
-            int timeout_s) {
+            int timeout_s, const char* type) {
   auto client = connect(socket, timeout_s);
-  return answer_of(client.Post(path, body, "application/json"), socket);
+  return answer_of(client.Post(path, body, type), socket);
 }
 
 }  // namespace sluice::ctl

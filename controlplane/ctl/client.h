@@ -30,6 +30,6 @@ struct Answer {
 Answer get(const std::string& socket, const std::string& path,
            const std::map<std::string, std::string>& parameters = {}, int timeout_s = 30);
 Answer post(const std::string& socket, const std::string& path, const std::string& body,
-            int timeout_s = 300);
+            int timeout_s = 300, const char* type = "application/json");
 
 }  // namespace sluice::ctl

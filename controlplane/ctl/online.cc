@@ -151,19 +151,33 @@ int run_status(const Context& context) {
   return kDone;
 }
 
-int run_bundle_install(const Context& context) {
+namespace {
+
+/// sluiced gets the bytes: it may not read where the operator has the file.
+int install_bundle(const Context& context, const std::string& bundle) {
+  const std::string path = std::string("/v1/bundle") + (context.force ? "?force=1" : "");
   json answer;
-  const json body{{"bundle", std::filesystem::absolute(context.policy).string()},
-                  {"force", context.force}};
-  const int exit = tell(context, "/v1/push", body, answer);
+  const int exit = read_answer(
+      context, post(context.socket, path, bundle, 300, "application/octet-stream"), answer);
   return exit != kDone ? exit : show_publication(context, answer, "pushed from the bundle");
+}
+
+}  // namespace
+
+int run_bundle_install(const Context& context) {
+  const auto bytes = publish::read_file(context.policy);
+  if (!bytes.ok()) return complain(context, kNo, bytes.error().message);
+  if (!publish::is_bundle(bytes.value())) {
+    return complain(context, kNo, context.policy + " is not a bundle");
+  }
+  return install_bundle(context, bytes.value());
 }
 
 int run_push(const Context& context) {
   if (!context.policy.empty()) {
     const auto bytes = publish::read_file(context.policy);
     if (!bytes.ok()) return complain(context, kInvalid, bytes.error().message);
-    if (publish::is_bundle(bytes.value())) return run_bundle_install(context);
+    if (publish::is_bundle(bytes.value())) return install_bundle(context, bytes.value());
   }
   json answer;
   const int exit = tell(context, "/v1/push", policy_body(context), answer);

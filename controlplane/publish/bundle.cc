@@ -25,7 +25,6 @@ using nlohmann::json;
 constexpr std::string_view kMagic = "SLBNDL01";
 constexpr std::size_t kSizesBytes = 16, kKeyIdBytes = 32, kSignatureBytes = 64;
 constexpr std::size_t kHeadBytes = 8 + kSizesBytes + kKeyIdBytes + kSignatureBytes;
-constexpr std::uint64_t kBundleBytesMax = 256ULL << 20;  // larger: refused
 constexpr std::size_t kFilesMax = 10'000;
 
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
@@ -133,6 +132,55 @@ base::Result<BundleInfo> read_manifest(std::string_view text, std::string_view c
   return info;
 }
 
+/// The version, or the version with a suffix where that is there already: what is installed stays
+/// as it is until the new one is live.
+std::string free_folder(const std::string& home, std::uint64_t version) {
+  const std::string name = std::to_string(version);
+  std::string folder = name;
+  for (int i = 1; fs::exists(home + "/" + folder); ++i) folder = name + "-" + std::to_string(i);
+  return folder;
+}
+
+base::Status unpack(const BundleInfo& info, const std::string& place) {
+  const std::string beside = fs::path(place).parent_path().string() + "/.new";
+  std::error_code error;
+  fs::remove_all(beside, error);
+  for (const Source& source : info.files) {
+    const std::string path = beside + "/" + source.path;
+    if (auto made = make_folders(fs::path(path).parent_path().string()); !made.ok()) return made;
+    if (auto wrote = write_file(path, source.text); !wrote.ok()) return wrote;
+  }
+  fs::rename(beside, place, error);
+  if (error) return base::Error{"cannot unpack to " + place + ": " + error.message()};
+  return base::ok_status();
+}
+
+/// folder empty: to nothing.
+base::Status point_current(const std::string& home, const std::string& folder) {
+  const std::string current = home + "/current", beside = home + "/.current";
+  std::error_code error;
+  fs::remove(beside, error);
+  if (folder.empty()) {
+    fs::remove(current, error);
+  } else {
+    fs::create_symlink(folder, beside, error);
+    if (!error) fs::rename(beside, current, error);
+  }
+  if (error) return base::Error{"cannot point " + current + ": " + error.message()};
+  return base::ok_status();
+}
+
+void remove_all_but(const std::string& home, const std::vector<std::string>& kept) {
+  std::error_code error;
+  std::vector<fs::path> gone;
+  for (fs::directory_iterator at(home, error), end; !error && at != end; at.increment(error)) {
+    if (std::find(kept.begin(), kept.end(), at->path().filename().string()) == kept.end()) {
+      gone.push_back(at->path());
+    }
+  }
+  for (const fs::path& path : gone) fs::remove_all(path, error);
+}
+
 }  // namespace
 
 bool is_bundle(std::string_view bytes) { return bytes.starts_with(kMagic); }
@@ -158,8 +206,8 @@ base::Result<std::string> build_bundle(const BundleInfo& info) {
       {"time_ns", info.time_ns},
       {"policy", info.policy},
       {"files", files}}.dump();
-  if (manifest.size() + contents.size() > kBundleBytesMax) {
-    return base::Error{"the bundle would be larger than 256 MiB"};
+  if (kHeadBytes + manifest.size() + contents.size() > kBundleBytesMax) {
+    return base::Error{"the bundle would be larger than 64 MiB"};
   }
   return std::string(kMagic) + u64_bytes(manifest.size()) + u64_bytes(contents.size()) +
          std::string(kKeyIdBytes + kSignatureBytes, '\0') + manifest + contents;
@@ -249,57 +297,39 @@ std::vector<std::string> trusted_keys(const std::string& folder) {
 BundleStore::BundleStore(std::string state, std::string keys_folder)
     : root_(std::move(state) + "/bundles"), keys_(std::move(keys_folder)) {}
 
-base::Result<BundleStore::Installed> BundleStore::install(const std::string& file, bool force) {
-  const auto bytes = read_file(file);
-  if (!bytes.ok()) return bytes.error();
+base::Result<BundleStore::Installed> BundleStore::install(
+    std::string_view bundle, bool force, const std::function<bool(const Installed&)>& publish) {
   const auto keys = trusted_keys(keys_);
-  if (keys.empty()) return base::Error{"no trusted key: put the signer's *.pem into " + keys_};
-  auto info = verify_bundle(bytes.value(), keys);
+  if (keys.empty()) {
+    return base::Error{"no trusted key: put the signer's *.pem into " + keys_ +
+                       ", where the user of sluiced can read it"};
+  }
+  auto info = verify_bundle(bundle, keys);
   if (!info.ok()) return info.error();
-  const std::string home = root_ + "/" + info.value().name;
-  const std::string current = home + "/current";
+  const std::lock_guard lock(mutex_);
   Installed installed;
+  installed.home = root_ + "/" + info.value().name;
   std::error_code error;
-  installed.previous = fs::read_symlink(current, error).string();
-  const std::uint64_t before = std::strtoull(installed.previous.c_str(), nullptr, 10);
-  if (!force && !installed.previous.empty() && info.value().version <= before) {
+  const std::string previous = fs::read_symlink(installed.home + "/current", error).string();
+  const std::uint64_t before = std::strtoull(previous.c_str(), nullptr, 10);
+  if (!force && !previous.empty() && info.value().version <= before) {
     return base::Error{"version " + std::to_string(info.value().version) + " of " +
                        info.value().name + " is not newer than the installed " +
                        std::to_string(before) + ": --force to install it"};
   }
-  const std::string version = std::to_string(info.value().version);
-  const std::string place = home + "/" + version;
-  const std::string beside = home + "/.new";
-  fs::remove_all(beside, error);
-  for (const Source& source : info.value().files) {
-    const std::string path = beside + "/" + source.path;
-    if (auto made = make_folders(fs::path(path).parent_path().string()); !made.ok()) {
-      return made.error();
-    }
-    if (auto wrote = write_file(path, source.text); !wrote.ok()) return wrote.error();
-  }
-  fs::remove_all(place, error);
-  fs::rename(beside, place, error);
-  if (error) return base::Error{"cannot unpack to " + place + ": " + error.message()};
-  fs::remove(current + ".new", error);
-  fs::create_symlink(version, current + ".new", error);
-  fs::rename(current + ".new", current, error);
-  if (error) return base::Error{"cannot point " + current + ": " + error.message()};
+  const std::string folder = free_folder(installed.home, info.value().version);
+  const std::string place = installed.home + "/" + folder;
+  if (auto unpacked = unpack(info.value(), place); !unpacked.ok()) return unpacked.error();
+  if (auto pointed = point_current(installed.home, folder); !pointed.ok()) return pointed.error();
   if (!info.value().policy.empty()) installed.policy = place + "/" + info.value().policy;
   installed.info = std::move(info).value();
-  return installed;
-}
-
-void BundleStore::revert(const Installed& installed) {
-  const std::string current = root_ + "/" + installed.info.name + "/current";
-  std::error_code error;
-  fs::remove(current + ".new", error);
-  if (installed.previous.empty()) {
-    fs::remove(current, error);
-    return;
+  if (publish(installed)) {
+    remove_all_but(installed.home, {"current", folder, previous});
+    return installed;
   }
-  fs::create_symlink(installed.previous, current + ".new", error);
-  fs::rename(current + ".new", current, error);
+  if (auto pointed = point_current(installed.home, previous); !pointed.ok()) return pointed.error();
+  remove_all_but(installed.home, {"current", previous});
+  return installed;
 }
 
 }  // namespace sluice::publish

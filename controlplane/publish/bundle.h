@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,27 +44,31 @@ base::Result<BundleInfo> verify_bundle(std::string_view bundle,
                                        const std::vector<std::string>& public_pems);
 bool is_bundle(std::string_view bytes);
 
+constexpr std::size_t kBundleBytesMax = 64u << 20;  ///< larger: refused; so are sources at a push
+
 /// Keys `*.pem` of a folder.
 std::vector<std::string> trusted_keys(const std::string& folder);
 
-/// `<state>/bundles/<name>/<version>/...`; `current` points to the installed version.
+/// `<state>/bundles/<name>/<folder>/...`, the folder named by the version; `current` points to the
+/// installed one, and the one before it is kept.
 class BundleStore {
  public:
   BundleStore(std::string state, std::string keys_folder);
 
   struct Installed {
     BundleInfo info;
-    std::string policy;    ///< absolute path of its policy; empty: rules only
-    std::string previous;  ///< what `current` pointed to before
+    std::string home;    ///< absolute path of all that is installed under its name
+    std::string policy;  ///< absolute path of its policy; empty: rules only
   };
-  /// Verifies, refuses what is older than the installed one (unless `force`), unpacks and points
-  /// `current` to it.
-  base::Result<Installed> install(const std::string& file, bool force);
-  /// Puts `current` back: the generation made of it was refused.
-  void revert(const Installed& installed);
+  /// Verifies, refuses what is older than the installed one (unless `force`), unpacks beside it and
+  /// points `current` to it. When `publish` says no to that, all is as it was before, and the
+  /// bundle is returned all the same. One at a time: others wait.
+  base::Result<Installed> install(std::string_view bundle, bool force,
+                                  const std::function<bool(const Installed&)>& publish);
 
  private:
   std::string root_, keys_;
+  std::mutex mutex_;
 };
 
 }  // namespace sluice::publish

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -26,6 +27,11 @@ PublishReport failed(Outcome outcome, std::string message) {
   report.outcome = outcome;
   report.message = std::move(message);
   return report;
+}
+
+bool has_source_in(const std::string& folder, const BuildResult& built) {
+  return std::any_of(built.sources.begin(), built.sources.end(),
+                     [&](const Source& source) { return source.path.starts_with(folder + "/"); });
 }
 
 }  // namespace
@@ -119,9 +125,11 @@ BuildRequest Publisher::request_for(const std::string& policy) const {
 }
 
 PublishReport Publisher::push(const std::string& policy, const std::string& who,
-                              const std::string& kind) {
+                              const std::string& kind, const std::string& from) {
   const std::lock_guard lock(publish_mutex_);
-  return build_and_publish(request_for(policy), who, kind, false);
+  BuildRequest request = request_for(policy);
+  request.from = from;
+  return build_and_publish(request, who, kind, false);
 }
 
 PublishReport Publisher::stage(const std::string& policy, const std::string& who) {
@@ -137,6 +145,11 @@ PublishReport Publisher::build_and_publish(const BuildRequest& request, const st
   BuildResult built = builder_(numbered);
   PublishReport report;
   report.compile_ms = elapsed_ms(started);
+  if (built.errors.empty() && !request.from.empty() && !has_source_in(request.from, built)) {
+    built.errors.push_back({request.policy, 1, 1,
+                            "reads nothing of " + request.from + ": add " + request.from +
+                                "/current/*.conf to rules.include"});
+  }
   if (!built.errors.empty() || built.image.size() < sizeof(abi::ImageHeader)) {
     report.outcome = Outcome::kInvalid;
     report.errors = std::move(built.errors);

@@ -30,6 +30,7 @@ struct BuildRequest {
   std::uint64_t generation = 0;
   std::vector<std::string> rules;  ///< files instead of those that the policy names (offline)
   std::string cache_folder;        ///< of compiled databases; empty: none
+  std::string from;                ///< folder of which a source must come; empty: none
 };
 struct BuildResult {
   std::vector<std::uint8_t> image;  ///< empty when there are errors
@@ -77,7 +78,10 @@ class Publisher {
   /// if the dataplane has none newer.
   base::Status open();
 
-  PublishReport push(const std::string& policy, const std::string& who, const std::string& kind);
+  /// from: a folder of which at least one source must come, else the generation is invalid; empty:
+  /// none.
+  PublishReport push(const std::string& policy, const std::string& who, const std::string& kind,
+                     const std::string& from = "");
   PublishReport stage(const std::string& policy, const std::string& who);
   PublishReport promote(const std::string& who);
   /// Drops the staged generation.

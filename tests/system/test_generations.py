@@ -184,6 +184,17 @@ def bundles_are_signed_and_newer():
         pushed = lab.ctl_json("push", bundle)
         check(pushed["state"] == "live", f"a bundle is not pushed in one step: {pushed}")
         check(lab.curl("/?q=pushed-marker")[0] == 403, "the pushed bundle's rules do not block")
+        (home / "update.conf").write_text("SecRule ARGS\n")
+        build(3, "ours")
+        broken = install("--force")
+        check(broken.returncode == 3 and "update.conf:1:" in broken.stderr,
+              f"rules that do not compile: {broken.stdout}{broken.stderr}")
+        lab.push()  # reads what is installed again
+        check(lab.curl("/?q=pushed-marker")[0] == 403, "a forced bundle that does not compile stayed")
+        lab.write_rules(GOOD)
+        unread = install("--force")
+        check(unread.returncode == 3 and "rules.include" in unread.stderr,
+              f"rules that no policy includes are said to be live: {unread.stdout}{unread.stderr}")
         figure("bundle", len(whole), "bytes")
 
 

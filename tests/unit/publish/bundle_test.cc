@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "controlplane/publish/file_io.h"
 #include "tests/unit/publish/dataplane_side.h"
@@ -39,12 +40,13 @@ Pair make_key() {
   return pair;
 }
 
-std::string make_signed(const Pair& key, std::uint64_t version) {
+std::string make_signed(const Pair& key, std::uint64_t version,
+                        const std::string& rules = "SecRule ARGS x\n") {
   BundleInfo info;
   info.name = "api-signatures";
   info.version = version;
   info.policy = "policy.yaml";
-  info.files = {{"policy.yaml", "mode: block\n"}, {"rules/sql.conf", "SecRule ARGS x\n"}};
+  info.files = {{"policy.yaml", "mode: block\n"}, {"rules/sql.conf", rules}};
   return sign_bundle(build_bundle(info).value(), key.private_pem).value();
 }
 
@@ -95,29 +97,69 @@ TEST(Bundle, PathsThatLeadOutsideAreRefused) {
   }
 }
 
-TEST(BundleStore, InstallsUnpacksAndRefusesWhatIsNotNewerUnlessForced) {
+/// A store that trusts `key`, and the file that it is given.
+struct Store {
+  explicit Store(const Pair& key) {
+    std::filesystem::create_directories(folder.path() + "/keys");
+    std::ofstream(folder.path() + "/keys/us.pem") << key.public_pem;
+  }
+  bool install(const std::string& bundle, bool force, bool publishes = true) {
+    bool asked = false;
+    const auto done = store.install(bundle, force, [&](const BundleStore::Installed& installed) {
+      asked = true;
+      policy = read_file(installed.policy).value();
+      return publishes;
+    });
+    EXPECT_EQ(done.ok(), asked);
+    return done.ok();
+  }
+  std::string rules() { return read_file(home + "/current/rules/sql.conf").value(); }
+  /// What is under the bundle's name.
+  std::set<std::string> entries() {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(home)) {
+      names.insert(entry.path().filename());
+    }
+    return names;
+  }
   test::TempFolder folder;
+  std::string home = folder.path() + "/state/bundles/api-signatures", policy;
+  BundleStore store{folder.path() + "/state", folder.path() + "/keys"};
+};
+
+TEST(BundleStore, InstallsUnpacksAndRefusesWhatIsNotNewerUnlessForced) {
   const Pair key = make_key();
-  const std::string keys = folder.path() + "/keys", file = folder.path() + "/b";
-  BundleStore store(folder.path() + "/state", keys);
-  std::ofstream(file) << make_signed(key, 5);
-  EXPECT_FALSE(store.install(file, false).ok());  // no trusted key yet
-  std::filesystem::create_directories(keys);
-  std::ofstream(keys + "/us.pem") << key.public_pem;
-  const auto five = store.install(file, false);
-  ASSERT_TRUE(five.ok()) << five.error().message;
-  EXPECT_EQ(read_file(five.value().policy).value(), "mode: block\n");
-  const std::string current = folder.path() + "/state/bundles/api-signatures/current";
-  EXPECT_EQ(read_file(current + "/rules/sql.conf").value(), "SecRule ARGS x\n");
-  EXPECT_FALSE(store.install(file, false).ok());  // the same again
-  std::ofstream(file) << make_signed(key, 4);
-  EXPECT_FALSE(store.install(file, false).ok());
-  EXPECT_EQ(std::filesystem::read_symlink(current), "5");
-  const auto four = store.install(file, true);
-  ASSERT_TRUE(four.ok());
-  EXPECT_EQ(std::filesystem::read_symlink(current), "4");
-  store.revert(four.value());
-  EXPECT_EQ(std::filesystem::read_symlink(current), "5");
+  Store store(key);
+  EXPECT_FALSE(store.install(make_signed(make_key(), 5), false));
+  EXPECT_TRUE(store.install(make_signed(key, 5), false));
+  EXPECT_EQ(store.policy, "mode: block\n");
+  EXPECT_EQ(store.rules(), "SecRule ARGS x\n");
+  EXPECT_FALSE(store.install(make_signed(key, 5), false));  // the same again
+  EXPECT_FALSE(store.install(make_signed(key, 4), false));
+  EXPECT_EQ(std::filesystem::read_symlink(store.home + "/current"), "5");
+  EXPECT_TRUE(store.install(make_signed(key, 4), true));
+  EXPECT_EQ(std::filesystem::read_symlink(store.home + "/current"), "4");
+  EXPECT_TRUE(store.install(make_signed(key, 6), false));
+  EXPECT_EQ(store.entries(), (std::set<std::string>{"current", "4", "6"}));
+}
+
+TEST(BundleStore, IsAsBeforeWhereTheNewOneIsNotPublished) {
+  const Pair key = make_key();
+  Store store(key);
+  EXPECT_TRUE(store.install(make_signed(key, 4, "bad"), false, false));
+  EXPECT_EQ(store.entries(), std::set<std::string>{});
+  EXPECT_TRUE(store.install(make_signed(key, 5), false));
+  // Another one, the same version by force, and an older one.
+  for (const std::uint64_t version : {6, 5, 4}) {
+    EXPECT_TRUE(store.install(make_signed(key, version, "bad"), true, false));
+    EXPECT_EQ(store.rules(), "SecRule ARGS x\n") << version;
+    EXPECT_EQ(store.entries(), (std::set<std::string>{"current", "5"})) << version;
+  }
+  EXPECT_TRUE(store.install(make_signed(key, 5, "better"), true));
+  EXPECT_EQ(store.rules(), "better");
+  EXPECT_FALSE(store.install(make_signed(key, 5), false));
+  EXPECT_TRUE(store.install(make_signed(key, 5), true));
+  EXPECT_EQ(store.rules(), "SecRule ARGS x\n");
 }
 
 }  // namespace
