@@ -7,7 +7,6 @@
 
 #include <cstdio>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "controlplane/telemetry/eve_file.h"
@@ -35,7 +34,7 @@ std::string end_cursor(const std::string& eve_path) {
 }
 
 std::string follow_json(const std::string& eve_path, const std::string& cursor,
-                        const std::string& type) {
+                        const EventFilter& filter) {
   unsigned long long inode = 0, offset = 0;
   std::sscanf(cursor.c_str(), "%llu:%llu", &inode, &offset);
   // Oldest first, from the cursor's file on.
@@ -53,7 +52,6 @@ std::string follow_json(const std::string& eve_path, const std::string& cursor,
     offset = 0;
     if (!files.empty() && inode != 0) ahead = {files.front()};
   }
-  const std::string type_text = type.empty() ? "" : R"("event_type":")" + type + '"';
   std::string body, next = cursor;
   std::size_t bytes = 0;
   for (const std::string& file : ahead) {
@@ -64,8 +62,7 @@ std::string follow_json(const std::string& eve_path, const std::string& cursor,
       if (lines.eof()) break;  // half a line: its rest comes later
       offset += line.size() + 1;
       bytes += line.size();
-      if (!type_text.empty() && line.find(type_text) == std::string::npos) continue;
-      if (!nlohmann::json::accept(line)) continue;
+      if (!filter.wants(line)) continue;
       if (!body.empty()) body += ",\n";
       body += line;
     }

@@ -5,10 +5,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/api/event_filter.h"
 #include "controlplane/api/follow.h"
 #include "controlplane/publish/image_reader.h"
 #include "controlplane/telemetry/eve_file.h"
@@ -155,6 +157,17 @@ Response install_bundle(Services& services, const Request& request) {
   return publish_answer(services, request, "bundle.install", report);
 }
 
+/// What to say about a service that the live generation does not have; empty: nothing.
+std::string unknown_service(publish::Publisher& publisher, const std::string& name) {
+  const auto image = publisher.image(publisher.live());
+  if (name.empty() || !image.ok()) return {};
+  const auto known = publish::image_names(image.value()).services;
+  if (std::find(known.begin(), known.end(), name) != known.end()) return {};
+  std::string message = "no service " + name + " is live; there are";
+  for (const std::string& service : known) message += " " + service;
+  return message;
+}
+
 Response change(Services& services, const Request& request, const json& body) {
   publish::Publisher& publisher = services.publisher;
   const auto text = [&](const char* key) {
@@ -182,6 +195,11 @@ Response change(Services& services, const Request& request, const json& body) {
     const std::string wanted = text("mode");
     const auto mode = publish::parse_mode(wanted);
     if (!mode && wanted != "policy") return error(400, "mode is off, monitor, block or policy", 2);
+    // A switch of a service that is no more can still be taken away.
+    if (const std::string wrong = mode ? unknown_service(publisher, text("service")) : "";
+        !wrong.empty()) {
+      return error(404, wrong, 1);
+    }
     const auto done = publisher.set_mode(mode, text("service"));
     services.collector.audit("mode", done.ok() ? "done" : "failed",
                              wanted + (text("service").empty() ? "" : " for " + text("service")),
@@ -219,19 +237,23 @@ Response generations(Services& services) {
 }
 
 Response events(Services& services, const Request& request) {
+  EventFilter filter;
+  const std::pair<const char*, std::string*> parameters[] = {
+      {"type", &filter.type},        {"verdict", &filter.verdict}, {"reason", &filter.reason},
+      {"service", &filter.service},  {"client", &filter.client},   {"rule", &filter.rule},
+      {"contains", &filter.contains}};
+  for (const auto& [name, into] : parameters) *into = request.parameter(name);
   if (const std::string cursor = request.parameter("cursor"); !cursor.empty()) {
-    return {200, follow_json(services.eve_path, cursor, request.parameter("type"))};
+    return {200, follow_json(services.eve_path, cursor, filter)};
   }
   telemetry::EventQuery query;
-  query.type = request.parameter("type");
-  query.contains = request.parameter("contains");
+  query.wants = [&](const std::string& line) { return filter.wants(line); };
   query.since_ns = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);
   const std::string limit = request.parameter("limit");
   if (!limit.empty()) query.limit = std::strtoull(limit.c_str(), nullptr, 10);
   std::string body = "{\"cursor\":\"" + end_cursor(services.eve_path) + "\",\"events\":[";
   bool first = true;
   for (const std::string& line : telemetry::find_events(services.eve_path, query)) {
-    if (!json::accept(line)) continue;  // a line that a crash cut
     if (!first) body += ",\n";
     first = false;
     body += line;

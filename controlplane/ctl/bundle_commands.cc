@@ -87,6 +87,7 @@ int run_bundle_build(const Context& context) {
       return complain(context, kInvalid, added.error().message);
     }
   }
+  if (info.files.empty()) return complain(context, kUsage, "a bundle of no files");
   auto bundle = publish::build_bundle(info);
   if (!bundle.ok()) return complain(context, kInvalid, bundle.error().message);
   return write_bundle(context, context.output, bundle.value(), "built, unsigned");

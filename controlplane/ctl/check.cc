@@ -119,6 +119,9 @@ int make_judge(const Context& context, std::unique_ptr<RequestJudge>& judge,
 int judge_file(const Context& context, RequestJudge& judge, const std::string& file, json& answer) {
   const auto request = read_input(file);
   if (!request.ok()) return explain_failure(context, request.error(), kUsage);
+  if (request.value().empty()) {
+    return explain_failure(context, base::Error{file + ": empty, no request"}, kUsage);
+  }
   std::string response;
   if (!context.response.empty()) {
     auto read = read_input(context.response);

@@ -22,7 +22,7 @@ struct Context {
       event, verdict, reason, rule;
   std::vector<std::string> rules;
   std::uint64_t generation = 0, bundle_version = 0;
-  std::size_t count = 10, limit = 100;
+  std::size_t count = 10, limit = 0;  ///< limit 0: the command's own
   bool cycles = false, watch = false, follow = false, batch = false, once = false, force = false;
   double interval_s = 1;
 };

@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -10,6 +11,8 @@
 #include "controlplane/api/settings.h"
 #include "controlplane/ctl/client.h"
 #include "controlplane/ctl/context.h"
+#include "dataplane/abi/reasons.h"
+#include "dataplane/base/ip_address.h"
 
 namespace sluice::ctl {
 namespace {
@@ -22,6 +25,17 @@ std::string signatures_folder() {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe", failed).string();
   return self.starts_with(SLUICE_BUILD_ROOT "/") ? SLUICE_SIGNATURES_SOURCE
                                                  : SLUICE_SIGNATURES_INSTALLED;
+}
+
+/// What is wrong with the name of a reason, or with an address; empty: nothing.
+std::string unknown_reason(const std::string& name) {
+  const auto is = [&](const abi::ReasonText& reason) { return reason.name == name; };
+  return std::any_of(abi::kReasonTexts.begin(), abi::kReasonTexts.end(), is)
+             ? ""
+             : "there is no reason " + name;
+}
+std::string no_address(const std::string& text) {
+  return base::IpAddress::parse(text) ? "" : text + " is no address";
 }
 
 /// Declares the commands that ask the daemon.
@@ -55,23 +69,29 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   CLI::App* counters = command("counters", "counters by worker and reason", run_counters);
   counters->add_flag("--cycles", context.cycles, "cycles by stage");
   counters->add_flag("--watch", context.watch, "refresh");
-  counters->add_option("--interval", context.interval_s, "seconds between refreshes");
+  counters->add_option("--interval", context.interval_s, "seconds between refreshes")
+      ->check(CLI::Range(0.1, 86'400.0));
   CLI::App* events = command("events", "records", run_events);
   events->add_flag("--follow", context.follow, "wait for more");
   events->add_option("--type", context.type, "one type only")
       ->check(CLI::IsMember({"alert", "http", "drop", "stats", "audit"}));
   events->add_option("--verdict", context.verdict, "pass, monitor or block only")
       ->check(CLI::IsMember({"pass", "monitor", "block"}));
-  events->add_option("--reason", context.reason, "of one reason only, as limit");
+  events->add_option("--reason", context.reason, "of one reason only, as limit")
+      ->check(CLI::Validator(unknown_reason, "REASON"));
   events->add_option("--service", context.service, "of one service only");
-  events->add_option("--client", context.client, "from one address only");
-  events->add_option("--rule", context.rule, "that one rule matched, by its id");
+  events->add_option("--client", context.client, "from one address only")
+      ->check(CLI::Validator(no_address, "ADDRESS"));
+  events->add_option("--rule", context.rule, "that one rule matched, by its id")
+      ->check(CLI::Range(1, 2'147'483'647));
   events->add_option("--since", context.since, "15min, 24h, 7d, 2026-01-31T12:00");
-  events->add_option("--limit", context.limit, "the newest N (default 100)");
+  events->add_option("--limit", context.limit, "the newest N (default 100; with --since 100000)")
+      ->check(CLI::Range(1, 1'000'000));
   CLI::App* top = command("top", "busiest clients, routes, rules, reasons", run_top);
-  top->add_option("--count", context.count, "rows of each table");
+  top->add_option("--count", context.count, "rows of each table")->check(CLI::Range(1, 1000));
   top->add_flag("--once", context.once, "show once");
-  top->add_option("--interval", context.interval_s, "seconds between refreshes");
+  top->add_option("--interval", context.interval_s, "seconds between refreshes")
+      ->check(CLI::Range(0.1, 86'400.0));
   CLI::App* report = command("report", "one self-contained HTML page with plots", run_report);
   report->add_option("--since", context.since, "24h, 7d, 2026-01-31T12:00")->default_str("24h");
   report->add_option("--output,-o", context.output, "file (default sluice-report.html; -: stdout)");
@@ -91,7 +111,9 @@ void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
   };
   CLI::App* build = command("build", "pack rules and policy", run_bundle_build);
   build->add_option("--name", context.service, "[a-z0-9._-]")->required();
-  build->add_option("--version", context.bundle_version, "a number that grows")->required();
+  build->add_option("--version", context.bundle_version, "a number that grows")
+      ->required()
+      ->check(CLI::Range(1.0, 9e15));  // as uint64_t, -1 would be the largest
   build->add_option("--policy", context.policy, "policy.yaml; without one: rules only");
   build->add_option("--output,-o", context.output, "the bundle")->required();
   build->add_option("FILES", context.files, "*.conf, or folders");

@@ -109,7 +109,8 @@ bool parse_since(const std::string& text, std::uint64_t now_ns, std::uint64_t& s
   if (unit == "m" || unit == "min") seconds = number * 60;
   if (unit == "h") seconds = number * 3600;
   if (unit == "d") seconds = number * 86'400;
-  if (rest != text.c_str() && (seconds != 0 || unit == "s")) {
+  const bool digits = !text.empty() && text[0] >= '0' && text[0] <= '9';  // strtoull takes signs
+  if (digits && (seconds != 0 || unit == "s")) {
     const std::uint64_t back = seconds * 1'000'000'000;
     since_ns = back < now_ns ? now_ns - back : 1;
     return true;

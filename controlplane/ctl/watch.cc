@@ -35,7 +35,10 @@ std::uint64_t number(const json& object, const std::string& key) {
   return at != object.end() && at->is_number() ? at->get<std::uint64_t>() : 0;
 }
 
-/// Rows by name, one column a worker, and their sum; with `before`, rates in its place.
+/// Counters of which a sum over workers says nothing.
+bool has_no_sum(const std::string& name) { return name == "generation" || name == "stall_ms"; }
+
+/// Rows by name, one column a worker, and their sum.
 void counter_rows(Table& table, const json& workers, const char* group) {
   std::vector<std::string> names;
   for (const json& worker : workers) {
@@ -54,7 +57,7 @@ void counter_rows(Table& table, const json& workers, const char* group) {
       sum += number(values, name);
     }
     if (sum == 0) continue;
-    row.push_back(grouped(sum));
+    row.push_back(has_no_sum(name) ? "-" : grouped(sum));
     table.row(std::move(row));
   }
 }
@@ -88,7 +91,13 @@ void show_event(const json& event) {
   if (type == "audit") {
     const json audit = event.value("audit", json::object());
     line += audit.value("action", "") + " " + audit.value("result", "") + " by " +
-            ours.value("actor", "") + " " + printable(audit.value("detail", ""));
+            ours.value("actor", "");
+    if (number(ours, "generation") != 0) {
+      line += ", generation " + std::to_string(number(ours, "generation"));
+    }
+    if (const std::string detail = audit.value("detail", ""); !detail.empty()) {
+      line += ": " + printable(detail);
+    }
   } else if (type == "stats") {
     const json stats = event.value("stats", json::object());
     line += "requests " + grouped(number(stats, "requests")) + ", packets " +
@@ -98,8 +107,12 @@ void show_event(const json& event) {
     const std::string verdict = ours.value("verdict", "");
     line += coloured(verdict, verdict == "block" ? Colour::kRed : Colour::kGreen) + " " +
             ours.value("reason", "") + "  " + event.value("src_ip", "") + ":" +
-            std::to_string(number(event, "src_port")) + "  " + http.value("http_method", "") + " " +
-            printable(http.value("url", ""), 80);
+            std::to_string(number(event, "src_port"));
+    if (type == "drop") {
+      line += "  " + grouped(number(event.value("drop", json::object()), "packets")) + " packets";
+    } else {
+      line += "  " + http.value("http_method", "") + " " + printable(http.value("url", ""), 80);
+    }
     if (number(http, "status") != 0) line += " " + std::to_string(number(http, "status"));
     if (event.contains("alert")) {
       line += "  [" + std::to_string(number(event["alert"], "signature_id")) + "] " +
@@ -110,41 +123,8 @@ void show_event(const json& event) {
   std::printf("%s\n", line.c_str());
 }
 
-bool has_filter(const Context& context) {
-  return !context.verdict.empty() || !context.reason.empty() || !context.service.empty() ||
-         !context.client.empty() || !context.rule.empty();
-}
-
-/// Whether the filters let a record through; those of others than requests say nothing to them.
-bool wanted(const Context& context, const json& event) {
-  const json ours = event.value("sluice", json::object());
-  const auto is = [](const std::string& filter, const json& from, const char* key) {
-    return filter.empty() || from.value(key, "") == filter;
-  };
-  if (!is(context.verdict, ours, "verdict") || !is(context.reason, ours, "reason") ||
-      !is(context.service, ours, "service")) {
-    return false;
-  }
-  if (!is(context.client, event, "src_ip") && !is(context.client, ours, "client_address")) {
-    return false;
-  }
-  if (context.rule.empty()) return true;
-  const json rules = event.value("alert", json::object()).value("rules", json::array());
-  return std::any_of(rules.begin(), rules.end(), [&](const json& rule) {
-    return std::to_string(number(rule, "id")) == context.rule;
-  });
-}
-
 void show_events(const Context& context, const json& answer) {
-  std::vector<json> events;
   for (const json& event : answer.value("events", json::array())) {
-    if (wanted(context, event)) events.push_back(event);
-  }
-  // What was asked for without a filter has its length already.
-  if (has_filter(context) && context.since.empty() && events.size() > context.limit) {
-    events.erase(events.begin(), events.end() - static_cast<std::ptrdiff_t>(context.limit));
-  }
-  for (const json& event : events) {
     if (context.json) {
       print_json(event);
     } else {
@@ -206,28 +186,39 @@ int run_counters(const Context& context) {
 }
 
 int run_events(const Context& context) {
-  std::map<std::string, std::string> query{{"limit", std::to_string(context.limit)}};
-  if (!context.type.empty()) query["type"] = context.type;
+  constexpr std::size_t kSinceMax = 100'000;  // of --since without --limit
+  std::map<std::string, std::string> filters;
+  const std::pair<const char*, const std::string&> options[] = {
+      {"type", context.type},       {"verdict", context.verdict}, {"reason", context.reason},
+      {"service", context.service}, {"client", context.client},   {"rule", context.rule}};
+  for (const auto& [name, text] : options) {
+    if (!text.empty()) filters[name] = text;
+  }
+  auto query = filters;
+  std::size_t limit = context.follow ? 10 : 100;
   if (!context.since.empty()) {
     std::uint64_t since_ns = 0;
     if (!parse_since(context.since, base::wall_now(), since_ns)) {
       return complain(context, kUsage, "--since wants 15min, 24h, 7d or 2026-01-31T12:00");
     }
     query["since_ns"] = std::to_string(since_ns);
-    query["limit"] = "1000000";
+    limit = kSinceMax;
   }
-  if (context.follow && context.since.empty()) query["limit"] = "10";
-  if (has_filter(context)) query["limit"] = "1000000";
+  if (context.limit != 0) limit = context.limit;
+  query["limit"] = std::to_string(limit);
   json answer;
   if (const int exit = ask(context, "/v1/events", query, answer); exit != kDone) return exit;
   show_events(context, answer);
+  if (context.limit == 0 && answer["events"].size() == kSinceMax) {
+    std::fprintf(stderr, "sluicectl: only the newest %zu: --limit says how many\n", kSinceMax);
+  }
   while (context.follow) {
     pause(0.2);
-    const std::string cursor = answer.value("cursor", "0:0");
+    auto next = filters;
+    next["cursor"] = answer.value("cursor", "0:0");
     // The daemon may restart while we follow: keep the place and try again.
     json more;
-    const Answer raw =
-        get(context.socket, "/v1/events", {{"cursor", cursor}, {"type", context.type}});
+    const Answer raw = get(context.socket, "/v1/events", next);
     if (raw.exit != kDone) continue;
     more = json::parse(raw.body, nullptr, false);
     if (!more.is_object()) continue;

@@ -60,10 +60,9 @@ class EveFile {
 std::vector<std::string> eve_files(const std::string& path);
 
 struct EventQuery {
-  std::string type;            ///< event_type; empty: all
-  std::uint64_t since_ns = 0;  ///< CLOCK_REALTIME
-  std::string contains;        ///< bytes that a line must have; empty: all
-  std::size_t limit = 1000;    ///< the newest of those found
+  std::uint64_t since_ns = 0;                          ///< CLOCK_REALTIME
+  std::size_t limit = 1000;                            ///< the newest of those found
+  std::function<bool(const std::string& line)> wants;  ///< which lines
 };
 
 /// Lines that the files still hold, oldest first. Reads files back to `since_ns`.

@@ -28,12 +28,6 @@ std::uint64_t line_time_ns(const std::string& line) {
          micros * base::kNanosPerMicro;
 }
 
-bool matches(const std::string& line, const EventQuery& query, const std::string& type_text) {
-  if (!type_text.empty() && line.find(type_text) == std::string::npos) return false;
-  if (!query.contains.empty() && line.find(query.contains) == std::string::npos) return false;
-  return query.since_ns == 0 || line_time_ns(line) >= query.since_ns;
-}
-
 std::uint64_t changed_ns(const std::string& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return 0;
@@ -44,7 +38,6 @@ std::uint64_t changed_ns(const std::string& file) {
 }  // namespace
 
 std::vector<std::string> find_events(const std::string& path, const EventQuery& query) {
-  const std::string type_text = query.type.empty() ? "" : R"("event_type":")" + query.type + '"';
   std::deque<std::string> found;
   for (const std::string& file : eve_files(path)) {
     if (found.size() >= query.limit) break;
@@ -54,7 +47,8 @@ std::vector<std::string> find_events(const std::string& path, const EventQuery& 
     std::ifstream lines(file);
     std::string line;
     while (std::getline(lines, line)) {
-      if (!matches(line, query, type_text)) continue;
+      if (query.since_ns != 0 && line_time_ns(line) < query.since_ns) continue;
+      if (!query.wants(line)) continue;
       here.push_back(line);
       if (here.size() > room) here.pop_front();
     }

@@ -72,15 +72,19 @@ REPORT = {"requests": int, "blocked": int}
 
 ONLINE = (("status",), ("push",), ("stage",), ("unstage",), ("promote",), ("rollback",),
           ("generations",), ("mode", "block"), ("bypass", "off"), ("counters",), ("top", "--once"),
-          ("events",), ("explain", UNKNOWN_EVENT), ("report", "--output", "-"),
-          ("bundle", "install", "none.bundle"))
+          ("events",), ("explain", UNKNOWN_EVENT), ("report", "--output", "-"))
 WRONG_USAGE = ((), ("nonsense",), ("status", "--no-such"), ("mode",), ("mode", "sideways"),
                ("bypass",), ("bypass", "perhaps"), ("explain",), ("events", "--since", "soon"),
                ("events", "--type", "gossip"), ("report", "--since", "soon"), ("config",),
                ("rules",), ("rules", "test"), ("rules", "cost"), ("bundle",), ("bundle", "build"),
                ("bundle", "sign"), ("bundle", "verify"), ("bundle", "install"), ("replay",),
                ("replay", "/none.pcap"), ("rollback", "yesterday"),
-               ("counters", "--interval", "x"))
+               ("counters", "--interval", "x"), ("counters", "--watch", "--interval", "0"),
+               ("bundle", "build", "--name", "a", "--version", "-1", "--output", "x", "/etc/hostname"),
+               ("bundle", "build", "--name", "a", "--version", "1", "--output", "x"),
+               ("check", "/dev/null"), ("top", "--count", "0"), ("top", "--count", "-1"), ("top", "--interval", "-2"),
+               ("events", "--since", "-5min"), ("events", "--limit", "-1"), ("events", "--rule", "x"),
+               ("events", "--client", "10.77.0"), ("events", "--reason", "gossip"))
 
 
 def differs(value, shape, at="answer"):
@@ -194,6 +198,7 @@ def good_answers():
         for mode in ("off", "monitor", "block", "policy"):
             expect(it, ("mode", mode), DONE, {"mode": TEXT, "service": TEXT})
         expect(it, ("mode", "policy", "--service", "web"), DONE, {"mode": TEXT, "service": TEXT})
+        expect(it, ("mode", "off", "--service", "wep"), NO, ERROR)
         for switch in ("on", "off"):
             lab.check(expect(it, ("bypass", switch), DONE, {"bypass": TRUTH})["bypass"]
                       == (switch == "on"), "bypass")
@@ -236,13 +241,18 @@ def captured(it, rules):
 def bundles(it):
     home = it.home
     bundle, public = home / "a.bundle", home / "keys/key.pub.pem"
+    update = home / "update.conf"
+    update.write_text('SecRule ARGS "@streq update" "id:3001,phase:2,deny"\n')
     built = expect(it, ("bundle", "build", "--name", "a", "--version", 2, "--output", bundle,
-                        home / "rules.conf"), DONE, BUNDLE)
+                        update), DONE, BUNDLE)
     lab.check(built["name"] == "a" and built["version"] == 2, f"{built}")
     expect(it, ("bundle", "verify", "--key", public, bundle), NO, ERROR)
     expect(it, ("bundle", "install", bundle), NO, ERROR)
     expect(it, ("bundle", "sign", "--key", home / "key.pem", bundle), DONE, BUNDLE)
     expect(it, ("bundle", "verify", "--key", public, bundle), DONE, BUNDLE)
+    expect(it, ("bundle", "install", bundle), INVALID, PUSH)  # no policy includes it
+    rules = (home / "rules.conf").read_text()
+    it.write_rules(f"{rules}IncludeOptional {home}/state/bundles/*/current/*.conf\n")
     expect(it, ("bundle", "install", bundle), DONE, PUSH)
     expect(it, ("bundle", "install", bundle), NO, ERROR)  # not newer
     expect(it, ("bundle", "install", "--force", bundle), DONE, PUSH)

@@ -150,6 +150,9 @@ def forwarded_address_of_a_trusted_proxy():
         check(get("198.51.100.2") == 200, "second client")
         check(get("198.51.100.1") == 429, "first client again")
         check(get("6.6.6.6, 198.51.100.2") == 429, "a forged left part")
+        check(get("2001:db8::1") == 200, "first client of an IPv6 network")
+        check(get("2001:db8::ffff") == 429, "another address of its /64")
+        check(get("2001:db8:0:1::1") == 200, "another /64")
 
 
 def monitored_limits_only_report():

@@ -175,12 +175,12 @@ TEST_F(ApiTest, FollowingGoesThroughRotation) {
   std::filesystem::rename(eve, eve + ".20260101T000000.000.0001");
   append(3);
   std::ofstream(eve, std::ios::app) << "{\"n\":";  // half a line
-  const json more = json::parse(follow_json(eve, cursor, ""));
+  const json more = json::parse(follow_json(eve, cursor, {}));
   ASSERT_EQ(more["events"].size(), 2u);
   EXPECT_EQ(more["events"][0]["n"], 2);
   EXPECT_EQ(more["events"][1]["n"], 3);
   std::ofstream(eve, std::ios::app) << "4}\n";
-  const json rest = json::parse(follow_json(eve, more["cursor"], ""));
+  const json rest = json::parse(follow_json(eve, more["cursor"], {}));
   ASSERT_EQ(rest["events"].size(), 1u);
   EXPECT_EQ(rest["events"][0]["n"], 4);
 }
@@ -236,6 +236,35 @@ TEST(Settings, AllErrorsAtOnceWithTheirPlace) {
   EXPECT_NE(settings.error().message.find(file + ":2:17: "), std::string::npos)
       << settings.error().message;
   EXPECT_NE(settings.error().message.find(file + ":3:11: "), std::string::npos);
+}
+
+TEST(EventFilter, LetsThroughWhatEveryPartOfItNames) {
+  const std::string line =
+      R"({"event_type":"alert","src_ip":"10.0.0.1","alert":{"rules":[{"id":1001},{"id":7}]},)"
+      R"("sluice":{"verdict":"block","reason":"rules","service":"web","client_address":"::9"}})";
+  EXPECT_TRUE(EventFilter{}.wants(line));
+  EXPECT_FALSE(EventFilter{}.wants(line.substr(0, line.size() - 1)));  // being written
+  const auto with = [&](std::string EventFilter::*part, const char* text) {
+    EventFilter filter;
+    filter.verdict = "block";
+    filter.*part = text;
+    return filter.wants(line);
+  };
+  EXPECT_TRUE(with(&EventFilter::type, "alert"));
+  EXPECT_FALSE(with(&EventFilter::type, "rules"));  // there, but elsewhere
+  EXPECT_FALSE(with(&EventFilter::verdict, "pass"));
+  EXPECT_TRUE(with(&EventFilter::reason, "rules"));
+  EXPECT_FALSE(with(&EventFilter::reason, "rule"));
+  EXPECT_TRUE(with(&EventFilter::service, "web"));
+  EXPECT_FALSE(with(&EventFilter::service, "we"));
+  EXPECT_TRUE(with(&EventFilter::client, "10.0.0.1"));
+  EXPECT_TRUE(with(&EventFilter::client, "::9"));
+  EXPECT_FALSE(with(&EventFilter::client, "10.0.0"));
+  EXPECT_TRUE(with(&EventFilter::rule, "1001"));
+  EXPECT_TRUE(with(&EventFilter::rule, "7"));
+  EXPECT_FALSE(with(&EventFilter::rule, "100"));
+  EXPECT_TRUE(with(&EventFilter::contains, "src_ip"));
+  EXPECT_FALSE(with(&EventFilter::contains, "dest_ip"));
 }
 
 }  // namespace
