@@ -50,7 +50,7 @@ TEST(Render, SinceIsADurationOrADate) {
   EXPECT_EQ(since, 1u);
   EXPECT_TRUE(parse_since("1970-01-02", now, since));
   EXPECT_EQ(since, 86'400ULL * 1'000'000'000);
-  for (const char* wrong : {"", "h", "15", "yesterday", "1x"}) {
+  for (const char* wrong : {"", "h", "15", "yesterday", "1x", "-5min", "+5min"}) {
     EXPECT_FALSE(parse_since(wrong, now, since)) << wrong;
   }
 }
