@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+
+#include "controlplane/compile/split.h"
 
 namespace sluice::compile {
 
@@ -18,6 +21,12 @@ constexpr std::size_t kClusterPatterns = 16;
 /// Databases of one pattern, and the share of honest values from which on a pattern gets one.
 constexpr std::size_t kAloneMax = 16;
 constexpr double kAloneShare = 0.02;
+
+/// Of patterns that are split because they are too large, in all: each byte costs a millisecond or
+/// less of compiling, and those beyond are prefiltered.
+constexpr std::size_t kSplitBytesMax = 24 * 1024;
+/// Pieces of one pattern.
+constexpr std::size_t kPiecesMax = 8;
 
 class ClusterMaker {
  public:
@@ -77,16 +86,33 @@ class ClusterMaker {
     while (!wanted.refused && !readable(wanted)) weaken(wanted);
   }
 
+  /// Two expressions for one that is too large, which find exactly what it finds.
+  bool split(Wanted& wanted, std::size_t index) {
+    Expression& large = wanted.expressions[index];
+    if (wanted.prefiltered || large.literal || wanted.expressions.size() == kPiecesMax ||
+        large.pattern.size() > kSplitBytesMax - split_bytes_) {
+      return false;
+    }
+    const auto parts = split_pattern(large.pattern);
+    if (!parts.has_value()) return false;
+    split_bytes_ += large.pattern.size();
+    Expression second = large;
+    large.pattern = parts->first;
+    second.pattern = parts->second;
+    wanted.expressions.push_back(std::move(second));
+    return true;
+  }
+
   void make(std::vector<Wanted*> cluster) {
     while (!cluster.empty()) {
       std::vector<Expression> expressions;
-      std::vector<Wanted*> owners;
+      std::vector<std::pair<Wanted*, std::size_t>> owners;  // with the index among its expressions
       for (Wanted* each : cluster) {
-        for (Expression expression : each->expressions) {
+        for (std::size_t i = 0; i < each->expressions.size(); ++i) {
+          Expression& expression = expressions.emplace_back(each->expressions[i]);
           expression.id = each->pattern;
           expression.flags |= HS_FLAG_SINGLEMATCH;
-          expressions.push_back(std::move(expression));
-          owners.push_back(each);
+          owners.emplace_back(each, i);
         }
       }
       int bad = -1;
@@ -99,7 +125,8 @@ class ClusterMaker {
         return;
       }
       if (bad >= 0 && static_cast<std::size_t>(bad) < owners.size()) {
-        weaken(*owners[static_cast<std::size_t>(bad)]);
+        const auto [owner, index] = owners[static_cast<std::size_t>(bad)];
+        if (!split(*owner, index)) weaken(*owner);
       } else if (cluster.size() == 1) {
         weaken(*cluster[0]);
       } else {
@@ -113,6 +140,7 @@ class ClusterMaker {
 
   DatabaseMaker& maker_;
   std::vector<std::string> databases_;
+  std::size_t split_bytes_ = 0;
 };
 
 }  // namespace

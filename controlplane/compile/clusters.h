@@ -26,8 +26,9 @@ struct Wanted {
 
 /// Joins patterns into databases, each pattern into one of them; patterns of one company into the
 /// same one, but for the few that honest values are scanned for most: those stand alone, so that
-/// nothing else is looked for in passing. Patterns that Hyperscan cannot take
-/// exactly are prefiltered, and those that it cannot take at all are refused.
+/// nothing else is looked for in passing. Patterns that are too large for Hyperscan are split,
+/// those that it cannot take exactly are prefiltered, and those that it cannot take at all are
+/// refused.
 std::vector<std::string> make_clusters(std::vector<Wanted>& wanted, DatabaseMaker& maker);
 
 }  // namespace sluice::compile
