@@ -107,8 +107,9 @@ inline constexpr std::uint64_t kResetTimeoutNs = 60'000'000'000;
 inline constexpr std::uint64_t kClosedTimeoutNs = 5'000'000'000;
 
 // -- rules: regex -------------------------------------------------------------------------------
-/// Work of one PCRE2 match in its own units. Reached: rule_budget, the request fails closed.
-inline constexpr std::uint32_t kRegexMatchLimit = 100'000;
+/// Work of PCRE2 at one start of a match in its own units, which the budget counts otherwise.
+/// Reached: rule_budget, the request fails closed.
+inline constexpr std::uint32_t kRegexMatchLimit = 1'000'000;
 inline constexpr std::uint32_t kRegexDepthLimit = 20'000;    // interpreter only; rule_budget
 inline constexpr std::uint32_t kRegexHeapKib = 1024;         // per worker; full: rule_budget
 inline constexpr std::size_t kRegexStackBytes = 512 * 1024;  // per worker; full: interpreter
@@ -132,7 +133,7 @@ inline constexpr std::size_t kLongDecoderBytes = 60 * 1024;  // of its decoder; 
 /// Values of one worker whose scans are remembered; beyond: the oldest are scanned again.
 inline constexpr std::size_t kMemoEntries = 32'768;
 inline constexpr std::size_t kInjectionMemoEntries = 4096;  // the same for libinjection
-/// Steps of one transaction (a rule and a value, 64 bytes scanned, 4 units of PCRE2's work): so
+/// Steps of one transaction (a rule and a value, 64 bytes scanned, 4 units of RegexMeter): so
 /// many, and more for each byte of its heads and bodies (decoded); rule_budget.
 inline constexpr std::uint64_t kRuleStepsBase = 20'000;
 inline constexpr std::uint64_t kRuleStepsPerByte = 18;

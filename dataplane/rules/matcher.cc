@@ -22,14 +22,19 @@ namespace {
 
 using abi::OperatorId;
 
-/// PCRE2 counts work in its own units, of 3 to 10 ns with machine code, for each start of a match
-/// apart: an attempt that needs no more than a few at each start costs as many steps as this many
-/// starts, one that needed more costs what was allowed at one start besides.
-constexpr std::uint32_t kRegexWorkPerStep = 4;
-constexpr std::uint32_t kRegexStepsLeast = 8;
-constexpr std::uint32_t kRegexStartWork = 32, kRegexWorkGrowth = 2;
-/// An attempt that was not enough is repeated on an eighth of the starts, at least so many.
-constexpr std::size_t kRegexPieces = 8, kRegexStartsLeast = 8, kRegexStartsGrowth = 4;
+/// Units of RegexMeter and bytes in which no match begins, of 10 ns and less, for one step.
+constexpr std::uint64_t kRegexWorkPerStep = 4, kRegexStartsPerStep = 16;
+constexpr std::uint64_t kRegexStepsLeast = 4;
+
+/// Lets `match` take work of PCRE2, as RegexContext::match_metered() counts it, out of the budget.
+template <typename Match>
+MatchOutcome with_work(TransactionState& state, Match&& match) {
+  const std::uint64_t given = kRegexWorkPerStep * state.steps_left;
+  std::uint64_t left = given;
+  const MatchOutcome outcome = match(left);
+  state.spend((given - left + kRegexWorkPerStep - 1) / kRegexWorkPerStep);
+  return outcome;
+}
 
 bool captures(const abi::Rule& rule) { return (rule.flags & abi::kRuleCapture) != 0; }
 
@@ -54,26 +59,14 @@ void set_groups(TransactionState& state, std::size_t first) {
   }
 }
 
-/// Every match of rxGlobal and verify* is bounded by the match limit alone.
-void allow_whole_matches(TransactionState& state) { state.worker->regex.set_limits({}); }
-
-MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Regex& regex,
-                       Bytes value, Bytes& matched) {
-  if (static_cast<OperatorId>(rule.operator_id) != OperatorId::kRxGlobal) {
-    const MatchOutcome outcome = match_pattern(state, regex, value);
-    if (outcome == MatchOutcome::kMatch) {
-      matched = state.worker->regex.group(0).value_or(Bytes());
-      if (captures(rule)) set_groups(state, 0);
-    }
-    return outcome;
-  }
+MatchOutcome run_every_match(TransactionState& state, const abi::Rule& rule, const Regex& regex,
+                             Bytes value, Bytes& matched, std::uint64_t& work) {
   ++state.worker->counts.regex_confirms;
-  allow_whole_matches(state);
-  RegexCursor cursor(regex, value, state.worker->regex);
+  RegexCursor cursor(regex, value, state.worker->regex, work);
   MatchOutcome result = MatchOutcome::kNoMatch;
   std::size_t first = 0;
   for (;;) {
-    if (!state.spend(kRegexStepsLeast + value.size() / kRegexWorkPerStep)) {
+    if (!state.spend(kRegexStepsLeast + value.size() / kRegexStartsPerStep)) {
       return MatchOutcome::kLimit;
     }
     const MatchOutcome outcome = cursor.next();
@@ -87,6 +80,21 @@ MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Reg
     set_groups(state, first);
     first += state.worker->regex.group_count();
   }
+}
+
+MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Regex& regex,
+                       Bytes value, Bytes& matched) {
+  if (static_cast<OperatorId>(rule.operator_id) == OperatorId::kRxGlobal) {
+    return with_work(state, [&](std::uint64_t& work) {
+      return run_every_match(state, rule, regex, value, matched, work);
+    });
+  }
+  const MatchOutcome outcome = match_pattern(state, regex, value);
+  if (outcome == MatchOutcome::kMatch) {
+    matched = state.worker->regex.group(0).value_or(Bytes());
+    if (captures(rule)) set_groups(state, 0);
+  }
+  return outcome;
 }
 
 struct PhraseHit {
@@ -156,33 +164,12 @@ IpSet ip_set_of(const TransactionState& state, const abi::Rule& rule) {
 
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value) {
   ++state.worker->counts.regex_confirms;
-  RegexContext& context = state.worker->regex;
-  std::size_t first = 0, starts = value.size() + 1;
-  std::uint32_t work = kRegexStartWork, enough = kRegexStartWork;
-  for (;;) {
-    const std::size_t last = std::min(first + starts - 1, value.size());
-    const std::size_t hard = work == kRegexStartWork ? 0 : work;
-    if (!state.spend(kRegexStepsLeast + (last - first + hard) / kRegexWorkPerStep)) {
-      return MatchOutcome::kLimit;
-    }
-    context.set_limits({.match = work});
-    const MatchOutcome outcome = context.match_between(regex, value, first, last);
-    if (outcome == MatchOutcome::kMatch) return outcome;
-    if (outcome == MatchOutcome::kNoMatch) {
-      if (last == value.size()) return outcome;
-      first = last + 1;
-      starts = kRegexStartsGrowth * std::max(starts, kRegexStartsLeast);
-      // The next one that needs more is likely to need as much.
-      if (work != kRegexStartWork) enough = work / kRegexWorkGrowth;
-      work = kRegexStartWork;
-    } else if (last - first >= kRegexStartsLeast && regex.in_pieces()) {
-      starts = std::max((last - first) / kRegexPieces, kRegexStartsLeast);
-    } else if (work < abi::kRegexMatchLimit) {
-      work = std::min(std::max(kRegexWorkGrowth * work, enough), abi::kRegexMatchLimit);
-    } else {
-      return outcome;
-    }
+  if (!state.spend(kRegexStepsLeast + value.size() / kRegexStartsPerStep)) {
+    return MatchOutcome::kLimit;
   }
+  return with_work(state, [&](std::uint64_t& work) {
+    return state.worker->regex.match_metered(regex, value, 0, work);
+  });
 }
 
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
@@ -221,9 +208,10 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
     case OperatorId::kVerifyCpf:
     case OperatorId::kVerifySvnr: {
       state.spend(4 + value.size() / 16);
-      allow_whole_matches(state);
-      const MatchOutcome outcome = verify(id, state.ruleset->regex(rule.argument_index), value,
-                                          state.worker->regex, matched);
+      const Regex& regex = state.ruleset->regex(rule.argument_index);
+      const MatchOutcome outcome = with_work(state, [&](std::uint64_t& work) {
+        return verify(id, regex, value, state.worker->regex, work, matched);
+      });
       if (outcome == MatchOutcome::kMatch && captures(rule)) {
         set_capture(state, 0, base::as_text(matched));
       }

@@ -12,10 +12,9 @@ namespace sluice::rules {
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
                             Bytes& matched);
 
-/// The leftmost match of a pattern, its work taken from the budget. PCRE2's limit is one for each
-/// start of a match, so the first attempt allows little at all of them together; those that need
-/// more are found by trying fewer at once, and tried with twice as much and so on, up to
-/// kRegexMatchLimit. Deterministic: the same value takes the same steps everywhere. kLimit: beyond.
+/// The leftmost match of a pattern, its work taken from the budget: some for the bytes of the
+/// value, and what RegexContext::match_metered() counts. Deterministic: the same value takes the
+/// same steps everywhere. kLimit: beyond the budget, or beyond PCRE2's limits.
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value);
 
 /// What an `@ipMatch` says of REMOTE_ADDR, whose text need not be made for it.

@@ -412,7 +412,7 @@ void Scanner::match_alone(const abi::ScanPattern& pattern, const Form& form) {
   ++state_.worker->counts.regex_confirms;
   state_.spend(1 + form.bytes.size() / 16);
   const MatchOutcome outcome =
-      state_.worker->regex.match(state_.ruleset->regex(pattern.regex), form.bytes);
+      state_.worker->regex.match_briefly(state_.ruleset->regex(pattern.regex), form.bytes);
   // Beyond its limits it stays a candidate, and its rule fails the request by name.
   if (outcome != MatchOutcome::kNoMatch) found(pattern);
 }

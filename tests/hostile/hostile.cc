@@ -22,8 +22,9 @@ namespace sluice::hostile {
 namespace {
 
 constexpr double kRequestUs = 200, kBodyByteUs = 0.060, kStretchUs = 200;
-/// Where a limit has ended the request by its name, the time until then is bounded too.
-constexpr double kLimitedUs = 25'000;
+/// Where a limit has ended the request by its name, the time until then is bounded too: the budget
+/// of the rules grows with the body.
+constexpr double kLimitedUs = 25'000, kLimitedByteUs = 1;
 constexpr std::size_t kSegmentBytes = 1400;
 
 struct Options {
@@ -110,7 +111,8 @@ bool check_requests(const Options& options) {
     const Spent& spent = measured[at++];
     const bool by_limit = spent.reason != abi::Reason::kNone;
     const double bound =
-        by_limit ? kLimitedUs : kRequestUs + kBodyByteUs * static_cast<double>(request.body_bytes);
+        by_limit ? std::max(kLimitedUs, kLimitedByteUs * static_cast<double>(request.body_bytes))
+                 : kRequestUs + kBodyByteUs * static_cast<double>(request.body_bytes);
     const bool within = spent.total_us <= bound * (by_limit ? 1 : options.slack);
     limited += by_limit ? 1 : 0;
     beyond += spent.total_us <= bound ? 0 : 1;

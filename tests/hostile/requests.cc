@@ -95,6 +95,31 @@ void add_patterns(std::vector<Request>& all, const std::string& salt) {
   }
 }
 
+/// Values of repeated text with which one pattern of the CRS runs over the rest of the value again
+/// from every place, and behind them what makes it a candidate; the worst that a search among
+/// units of all its patterns found.
+constexpr struct {
+  const char *name, *unit, *end;
+} kRuns[] = {
+    {"angles before a script", "<", " <img src=x onerror=x>"},  // 941160
+    {"assignments in a shell", ";a=", ";ls "},                  // 932100, 932105
+    {"lines before a query", "%0A", " select @@version "},      // 942190
+    {"equals signs", "=%20", " =javascript:"},                  // 941140
+    {"handlers", "a%3E%22", " <script>"},                       // 941110
+    {"commands", "%0Al%5C", "%0Als "},                          // 932100
+};
+
+void add_runs(std::vector<Request>& all, const std::string& salt) {
+  for (const auto& run : kRuns) {
+    all.push_back(form(std::string(run.name) + ", one value of 20 kB",
+                       "q=" + salt + repeat(run.unit, 20'000) + run.end));
+    all.push_back(form(std::string(run.name) + ", 100 values", numbered(100, [&](std::size_t i) {
+                         return "&k" + std::to_string(i) + "=" + salt + std::to_string(i) +
+                                repeat(run.unit, 500) + run.end;
+                       })));
+  }
+}
+
 void add_heads(std::vector<Request>& all, const std::string& salt) {
   all.push_back(get("90 header fields", "/", numbered(90, [&](std::size_t i) {
                       return "X-Field-" + std::to_string(i) + ": ' or 1=1 -- " + salt +
@@ -182,6 +207,7 @@ void add_bodies(std::vector<Request>& all, const std::string& salt) {
 std::vector<Request> make_requests(const std::string& salt) {
   std::vector<Request> all;
   add_patterns(all, salt);
+  add_runs(all, salt);
   add_heads(all, salt);
   add_bodies(all, salt);
   return all;

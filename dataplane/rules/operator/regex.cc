@@ -7,9 +7,12 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <string>
 #include <utility>
+
+#include "dataplane/rules/operator/regex_meter.h"
 
 namespace sluice::rules {
 
@@ -31,41 +34,65 @@ Regex::Regex(pcre2_real_code_8* code) : code_(code) {
 
 Regex::Regex(Regex&& other) noexcept
     : code_(std::exchange(other.code_, nullptr)),
+      metered_(std::exchange(other.metered_, nullptr)),
       groups_(other.groups_),
       least_bytes_(other.least_bytes_),
       jit_(other.jit_),
-      in_pieces_(other.in_pieces_),
       any_(other.any_),
       texts_(std::move(other.texts_)) {}
 
 Regex& Regex::operator=(Regex&& other) noexcept {
   std::swap(code_, other.code_);
+  std::swap(metered_, other.metered_);
   std::swap(groups_, other.groups_);
   std::swap(least_bytes_, other.least_bytes_);
   std::swap(jit_, other.jit_);
   std::swap(any_, other.any_);
   std::swap(texts_, other.texts_);
-  std::swap(in_pieces_, other.in_pieces_);
   return *this;
 }
 
-Regex::~Regex() { pcre2_code_free(code_); }
+Regex::~Regex() {
+  pcre2_code_free(code_);
+  pcre2_code_free(metered_);
+}
+
+namespace {
+
+pcre2_code* compile_code(std::string_view pattern, std::uint32_t flags, int& error,
+                         PCRE2_SIZE& at) {
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), flags, &error,
+                       &at, nullptr);
+}
+
+}  // namespace
+
+void Regex::add_meter(std::string_view pattern, std::uint32_t flags) {
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  const std::optional<std::string> text = metered_pattern(pattern);
+  if (text.has_value()) {
+    if (*text == pattern) return;
+    metered_ = compile_code(*text, flags, error, at);
+  }
+  if (metered_ == nullptr) {
+    metered_ = compile_code(pattern, flags | PCRE2_AUTO_CALLOUT, error, at);
+  }
+  if (metered_ != nullptr) jit_ = pcre2_jit_compile(metered_, PCRE2_JIT_COMPLETE) == 0 && jit_;
+}
 
 base::Result<Regex> Regex::compile(std::string_view pattern, RegexOptions options) {
   // pcre2_jit_match() trusts the subject to be valid UTF-8 in UTF mode; ours never is known to be.
-  std::uint32_t flags = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_USE_OFFSET_LIMIT;
+  std::uint32_t flags = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
   if (options.caseless) flags |= PCRE2_CASELESS;
   if (options.dotall) flags |= PCRE2_DOTALL;
   if (options.multiline) flags |= PCRE2_MULTILINE;
   int error = 0;
   PCRE2_SIZE at = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                   flags, &error, &at, nullptr);
-  if (code != nullptr) {
+  if (pcre2_code* code = compile_code(pattern, flags, error, at); code != nullptr) {
     Regex regex(code);
+    regex.add_meter(pattern, flags);
     if (options.dotall && options.multiline && !options.caseless) regex.read_texts(pattern);
-    regex.in_pieces_ = pattern.find("\\G") == std::string_view::npos &&
-                       pattern.find("(*") == std::string_view::npos;
     return regex;
   }
   PCRE2_UCHAR message[256];
@@ -110,10 +137,15 @@ std::optional<bool> Regex::is_whole_match(Bytes subject) const {
 }
 
 std::size_t Regex::memory_bytes() const {
-  std::size_t code = 0, machine = 0;
-  pcre2_pattern_info(code_, PCRE2_INFO_SIZE, &code);
-  pcre2_pattern_info(code_, PCRE2_INFO_JITSIZE, &machine);
-  return code + machine;
+  std::size_t bytes = 0;
+  for (const pcre2_code* each : {code_, metered_}) {
+    std::size_t code = 0, machine = 0;
+    if (each == nullptr) continue;
+    pcre2_pattern_info(each, PCRE2_INFO_SIZE, &code);
+    pcre2_pattern_info(each, PCRE2_INFO_JITSIZE, &machine);
+    bytes += code + machine;
+  }
+  return bytes;
 }
 
 namespace {
@@ -125,6 +157,8 @@ struct Heap {
   std::uint8_t* memory;
   std::size_t bytes, used;
 };
+/// Of PCRE2's units at each start, of match_briefly().
+constexpr std::uint32_t kBriefWork = 500;
 constexpr std::size_t kHeapBytes = 3 * abi::kRegexHeapKib * 1024;
 
 void* take(PCRE2_SIZE bytes, void* data) {
@@ -142,9 +176,10 @@ void give_back(void*, void*) {}
 struct RegexContext::State {
   Heap heap{};
   pcre2_general_context* general = nullptr;
-  pcre2_match_context* match = nullptr;
+  pcre2_match_context *match = nullptr, *brief = nullptr;
   pcre2_match_data* data = nullptr;
   pcre2_jit_stack* stack = nullptr;
+  RegexMeter meter;
 
   ~State() {
     pcre2_jit_stack_free(stack);  // the only one that PCRE2 maps for itself
@@ -162,16 +197,24 @@ base::Result<RegexContext> RegexContext::create(RegexLimits limits) {
   state->general = pcre2_general_context_create(take, give_back, &state->heap);
   if (state->general != nullptr) {
     state->match = pcre2_match_context_create(state->general);
+    state->brief = pcre2_match_context_create(state->general);
     state->data = pcre2_match_data_create(abi::kRegexGroupsMax, state->general);
     state->stack =
         pcre2_jit_stack_create(abi::kRegexStackBytes, abi::kRegexStackBytes, state->general);
   }
-  if (state->match == nullptr || state->data == nullptr || state->stack == nullptr) {
+  if (state->match == nullptr || state->brief == nullptr || state->data == nullptr ||
+      state->stack == nullptr) {
     return base::Error{"no memory for a regex context"};
   }
-  pcre2_jit_stack_assign(state->match, nullptr, state->stack);
-  pcre2_set_heap_limit(state->match, abi::kRegexHeapKib);
-  context.set_limits(limits);
+  for (pcre2_match_context* each : {state->match, state->brief}) {
+    pcre2_jit_stack_assign(each, nullptr, state->stack);
+    pcre2_set_heap_limit(each, abi::kRegexHeapKib);
+    pcre2_set_callout(each, RegexMeter::on_callout, &state->meter);
+  }
+  pcre2_set_match_limit(state->match, limits.match);
+  pcre2_set_depth_limit(state->match, limits.depth);
+  pcre2_set_match_limit(state->brief, kBriefWork);
+  pcre2_set_depth_limit(state->brief, kBriefWork);
   return context;
 }
 
@@ -186,43 +229,64 @@ RegexContext& RegexContext::operator=(RegexContext&& other) noexcept {
 
 RegexContext::~RegexContext() { delete state_; }
 
-void RegexContext::set_limits(RegexLimits limits) {
-  pcre2_set_match_limit(state_->match, limits.match);
-  pcre2_set_depth_limit(state_->match, limits.depth);
+/// What needs no PCRE2. Sets the subject.
+std::optional<RegexOutcome> RegexContext::match_whole(const Regex& regex, Bytes subject) {
+  static constexpr std::uint8_t kNothing = 0;
+  subject_ = {subject.data() != nullptr ? subject.data() : &kNothing, subject.size()};
+  group_count_ = 0;
+  const std::optional<bool> whole = regex.is_whole_match(subject);
+  if (!whole.has_value()) return std::nullopt;
+  if (!*whole) return RegexOutcome::kNoMatch;
+  PCRE2_SIZE* places = pcre2_get_ovector_pointer(state_->data);
+  places[0] = 0;
+  places[1] = subject.size();
+  group_count_ = 1;
+  return RegexOutcome::kMatch;
 }
 
-RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t offset,
-                                 std::size_t last, std::uint32_t options) {
-  static constexpr std::uint8_t kNothing = 0;
-  const std::uint8_t* text = subject.data() != nullptr ? subject.data() : &kNothing;
-  subject_ = {text, subject.size()};
+RegexOutcome RegexContext::match(const Regex& regex, Bytes subject, std::size_t offset) {
+  const std::optional<RegexOutcome> known = match_whole(regex, subject);
+  if (known.has_value() && offset == 0) return *known;
+  // Patterns may have callouts of their own, which mean nothing here.
+  state_->meter.begin(std::numeric_limits<std::uint64_t>::max(), offset);
+  return run(regex, regex.code(), offset, 0);
+}
+
+RegexOutcome RegexContext::match_briefly(const Regex& regex, Bytes subject) {
+  if (const auto known = match_whole(regex, subject); known.has_value()) return *known;
+  state_->meter.begin(std::numeric_limits<std::uint64_t>::max(), 0);
+  return run(regex, regex.code(), 0, 0, true);
+}
+
+RegexOutcome RegexContext::match_metered(const Regex& regex, Bytes subject, std::size_t offset,
+                                         std::uint32_t options, std::uint64_t& work) {
+  const std::optional<RegexOutcome> known = match_whole(regex, subject);
+  if (known.has_value() && offset == 0 && options == 0) return *known;
+  state_->meter.begin(work, offset);
+  const RegexOutcome outcome = run(regex, regex.metered_code(), offset, options);
+  work = state_->meter.left();
+  return outcome;
+}
+
+RegexOutcome RegexContext::run(const Regex& regex, const pcre2_real_code_8* code,
+                               std::size_t offset, std::uint32_t options, bool briefly) {
+  pcre2_match_context* context = briefly ? state_->brief : state_->match;
   group_count_ = 0;
   // pcre2_match() looks at this itself, pcre2_jit_match() does not.
-  if (subject.size() - offset < regex.least_bytes()) return RegexOutcome::kNoMatch;
-  if (offset == 0 && options == 0) {
-    if (const std::optional<bool> whole = regex.is_whole_match(subject); whole.has_value()) {
-      if (!*whole) return RegexOutcome::kNoMatch;
-      PCRE2_SIZE* places = pcre2_get_ovector_pointer(state_->data);
-      places[0] = 0;
-      places[1] = subject.size();
-      group_count_ = 1;
-      return RegexOutcome::kMatch;
-    }
-  }
-  pcre2_set_offset_limit(state_->match, last);
+  if (subject_.size() - offset < regex.least_bytes()) return RegexOutcome::kNoMatch;
   // pcre2_jit_match() knows no PCRE2_ANCHORED.
-  int code = PCRE2_ERROR_JIT_STACKLIMIT;
+  int result = PCRE2_ERROR_JIT_STACKLIMIT;
   if (regex.is_jit() && (options & PCRE2_ANCHORED) == 0) {
-    code = pcre2_jit_match(regex.code(), text, subject.size(), offset, options, state_->data,
-                           state_->match);
+    result = pcre2_jit_match(code, subject_.data(), subject_.size(), offset, options, state_->data,
+                             context);
   }
-  if (code == PCRE2_ERROR_JIT_STACKLIMIT) {
-    code = pcre2_match(regex.code(), text, subject.size(), offset, options | PCRE2_NO_JIT,
-                       state_->data, state_->match);
+  if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
+    result = pcre2_match(code, subject_.data(), subject_.size(), offset, options | PCRE2_NO_JIT,
+                         state_->data, context);
   }
-  if (code == PCRE2_ERROR_NOMATCH) return RegexOutcome::kNoMatch;
-  if (code < 0) return RegexOutcome::kLimit;
-  group_count_ = code == 0 ? abi::kRegexGroupsMax : static_cast<std::size_t>(code);
+  if (result == PCRE2_ERROR_NOMATCH) return RegexOutcome::kNoMatch;
+  if (result < 0) return RegexOutcome::kLimit;
+  group_count_ = result == 0 ? abi::kRegexGroupsMax : static_cast<std::size_t>(result);
   return RegexOutcome::kMatch;
 }
 
@@ -238,8 +302,7 @@ std::optional<Bytes> RegexContext::group(std::size_t index) const {
 RegexOutcome RegexCursor::next() {
   while (offset_ <= subject_.size()) {
     const std::uint32_t options = was_empty_ ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
-    const RegexOutcome outcome =
-        context_.match(regex_, subject_, offset_, subject_.size(), options);
+    const RegexOutcome outcome = context_.match_metered(regex_, subject_, offset_, options, work_);
     if (outcome == RegexOutcome::kLimit) return outcome;
     if (outcome == RegexOutcome::kMatch) {
       const Bytes whole = context_.group(0).value_or(Bytes());

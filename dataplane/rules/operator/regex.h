@@ -43,8 +43,6 @@ class Regex {
 
   /// Groups, the whole match not counted.
   [[nodiscard]] std::uint32_t group_count() const { return groups_; }
-  /// Whether a match is the same if its starts are tried piece by piece: no \G, no verbs.
-  [[nodiscard]] bool in_pieces() const { return in_pieces_; }
   /// False if PCRE2 has no machine code for it and interprets it.
   [[nodiscard]] bool is_jit() const { return jit_; }
   /// No match is shorter.
@@ -52,17 +50,23 @@ class Regex {
   /// Bytes of compiled pattern and machine code.
   [[nodiscard]] std::size_t memory_bytes() const;
   [[nodiscard]] const pcre2_real_code_8* code() const { return code_; }
+  /// The same pattern with callouts for RegexMeter; the same code where its work does not grow
+  /// faster than the value.
+  [[nodiscard]] const pcre2_real_code_8* metered_code() const {
+    return metered_ != nullptr ? metered_ : code_;
+  }
   /// What PCRE2 would say of the whole subject, for patterns that are a few texts between `^` and
   /// `$` (`^(?:GET|HEAD)$`, `^0?$`, `^$`) or `^.*$`. nullopt: PCRE2 is to be asked. O(texts).
   [[nodiscard]] std::optional<bool> is_whole_match(Bytes subject) const;
 
  private:
   explicit Regex(pcre2_real_code_8* code);
+  void add_meter(std::string_view pattern, std::uint32_t flags);
   void read_texts(std::string_view pattern);
-  pcre2_real_code_8* code_ = nullptr;
+  pcre2_real_code_8 *code_ = nullptr, *metered_ = nullptr;
   std::uint32_t groups_ = 0;
   std::uint32_t least_bytes_ = 0;
-  bool jit_ = false, in_pieces_ = false;
+  bool jit_ = false;
   bool any_ = false;                ///< `^.*$`
   std::vector<std::string> texts_;  ///< between `^` and `$`; none: another kind of pattern
 };
@@ -87,18 +91,18 @@ class RegexContext {
   RegexContext& operator=(const RegexContext&) = delete;
   ~RegexContext();
 
-  /// Changes the bounds, as SecPcreMatchLimit asks; not above the compiled-in maximum of the heap.
-  void set_limits(RegexLimits limits);
-
   /// Looks for the leftmost match at or behind `offset` (0..subject.size()). The groups hold until
-  /// the next call. Work is bounded by the limits.
-  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset = 0) {
-    return match(regex, subject, offset, subject.size(), 0);
-  }
-  /// The same for matches that begin at `offset` up to `last`, both counted.
-  RegexOutcome match_between(const Regex& regex, Bytes subject, std::size_t offset,
-                             std::size_t last) {
-    return match(regex, subject, offset, last, 0);
+  /// the next call. Work at each start of a match is bounded by the limits; in all it may be the
+  /// square of a long subject and more.
+  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset = 0);
+  /// The same for short subjects and with little work at each start. kLimit: more is needed.
+  RegexOutcome match_briefly(const Regex& regex, Bytes subject);
+  /// The same with all work that grows faster than the subject taken from `work`, in units of
+  /// RegexMeter of some 10 ns. The same subject takes the same work everywhere. kLimit: beyond it,
+  /// or beyond the limits.
+  RegexOutcome match_metered(const Regex& regex, Bytes subject, std::size_t offset,
+                             std::uint64_t& work) {
+    return match_metered(regex, subject, offset, 0, work);
   }
 
   /// Groups of the last match that may have taken part: 1 + the highest one that did, at most
@@ -111,8 +115,11 @@ class RegexContext {
  private:
   friend class RegexCursor;
   struct State;
-  RegexOutcome match(const Regex& regex, Bytes subject, std::size_t offset, std::size_t last,
-                     std::uint32_t options);
+  RegexOutcome match_metered(const Regex& regex, Bytes subject, std::size_t offset,
+                             std::uint32_t options, std::uint64_t& work);
+  RegexOutcome run(const Regex& regex, const pcre2_real_code_8* code, std::size_t offset,
+                   std::uint32_t options, bool briefly = false);
+  std::optional<RegexOutcome> match_whole(const Regex& regex, Bytes subject);
   explicit RegexContext(State* state) : state_(state) {}
   State* state_ = nullptr;
   Bytes subject_;
@@ -123,8 +130,9 @@ class RegexContext {
 /// is followed by a look for a longer one at the same place.
 class RegexCursor {
  public:
-  RegexCursor(const Regex& regex, Bytes subject, RegexContext& context)
-      : regex_(regex), subject_(subject), context_(context) {}
+  /// work: as match_metered() takes it; must outlive the cursor.
+  RegexCursor(const Regex& regex, Bytes subject, RegexContext& context, std::uint64_t& work)
+      : regex_(regex), subject_(subject), context_(context), work_(work) {}
   /// The next match; its groups are in the context. kNoMatch: that was all.
   RegexOutcome next();
 
@@ -132,6 +140,7 @@ class RegexCursor {
   const Regex& regex_;
   Bytes subject_;
   RegexContext& context_;
+  std::uint64_t& work_;
   std::size_t offset_ = 0;
   bool was_empty_ = false;
 };

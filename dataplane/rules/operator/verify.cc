@@ -17,10 +17,10 @@ bool passes(abi::OperatorId id, Bytes text) {
 }  // namespace
 
 RegexOutcome verify(abi::OperatorId id, const Regex& regex, Bytes value, RegexContext& context,
-                    Bytes& found) {
+                    std::uint64_t& work, Bytes& found) {
   std::size_t budget = abi::kVerifyBytesMax;
   for (std::size_t offset = 0; offset < value.size();) {
-    const RegexOutcome outcome = context.match(regex, value, offset);
+    const RegexOutcome outcome = context.match_metered(regex, value, offset, work);
     if (outcome != RegexOutcome::kMatch) return outcome;
     found = context.group(0).value_or(Bytes());
     if (!found.empty() && passes(id, found)) return RegexOutcome::kMatch;

@@ -20,9 +20,9 @@ bool is_cpf(Bytes text);   ///< Brazil, the first eleven digits and their two ch
 bool is_svnr(Bytes text);  ///< Austria, the first ten digits and their check digit
 
 /// verifyCC, verifySSN, verifyCPF, verifySVNR: true with `found` the piece of the value if any
-/// match of the pattern, from any place on, passes the check. kLimit: the pattern hit its limits,
-/// or together its matches were longer than abi::kVerifyBytesMax.
+/// match of the pattern, from any place on, passes the check. kLimit: the pattern hit its limits or
+/// took all of `work`, or together its matches were longer than abi::kVerifyBytesMax.
 RegexOutcome verify(abi::OperatorId id, const Regex& regex, Bytes value, RegexContext& context,
-                    Bytes& found);
+                    std::uint64_t& work, Bytes& found);
 
 }  // namespace sluice::rules

@@ -39,7 +39,8 @@ bool match_regex(OperatorId id, const std::string& argument, Bytes value) {
   }
   if (id == OperatorId::kRx) return context.match(regex.value(), value) == RegexOutcome::kMatch;
   Bytes found;
-  return verify(id, regex.value(), value, context, found) == RegexOutcome::kMatch;
+  std::uint64_t work = 1'000'000;
+  return verify(id, regex.value(), value, context, work, found) == RegexOutcome::kMatch;
 }
 
 }  // namespace

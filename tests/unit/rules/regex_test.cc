@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/operator/regex_meter.h"
 
 #include <gtest/gtest.h>
 
@@ -79,12 +80,13 @@ TEST(Regex, TextsBetweenAnchorsMatchAsPcre2SaysWithoutIt) {
 TEST(Regex, CountsEveryMatchAsPerlDoes) {
   auto context = make_context();
   const Regex regex = compile("a*");
-  RegexCursor cursor(regex, base::as_bytes("aab"), context);
+  std::uint64_t work = 1000;
+  RegexCursor cursor(regex, base::as_bytes("aab"), context, work);
   std::vector<std::string> found;
   while (cursor.next() == RegexOutcome::kMatch) found.push_back(text_of(context, 0));
   EXPECT_EQ(found, (std::vector<std::string>{"aa", "", ""}));
   const Regex pairs = compile("(\\w)=(\\d)");
-  RegexCursor second(pairs, base::as_bytes("a=1;b=2;c"), context);
+  RegexCursor second(pairs, base::as_bytes("a=1;b=2;c"), context, work);
   ASSERT_EQ(second.next(), RegexOutcome::kMatch);
   EXPECT_EQ(text_of(context, 1) + text_of(context, 2), "a1");
   ASSERT_EQ(second.next(), RegexOutcome::kMatch);
@@ -111,8 +113,8 @@ TEST(Regex, StopsExponentialPatternsAtTheMatchLimit) {
   EXPECT_EQ(context.match(regex, base::as_bytes(hostile)), RegexOutcome::kLimit);
   const auto taken = std::chrono::steady_clock::now() - before;
   EXPECT_LT(taken, std::chrono::milliseconds(100));
-  context.set_limits({.match = 10, .depth = 10});
-  EXPECT_EQ(context.match(regex, base::as_bytes("aaaaab")), RegexOutcome::kLimit);
+  RegexContext small = std::move(RegexContext::create({.match = 10, .depth = 10}).value());
+  EXPECT_EQ(small.match(regex, base::as_bytes("aaaaab")), RegexOutcome::kLimit);
   EXPECT_EQ(context.match(compile("abc"), base::as_bytes("xabc")), RegexOutcome::kMatch);
 }
 
@@ -140,21 +142,118 @@ TEST(Regex, ManyGroupsAreCutAtTheCapacity) {
   EXPECT_EQ(context.group(abi::kRegexGroupsMax), std::nullopt);
 }
 
-TEST(Regex, TriesTheStartsThatItIsGiven) {
-  RegexContext context = std::move(RegexContext::create().value());
-  const Regex regex = std::move(Regex::compile("b+").value());
-  const Bytes text = base::as_bytes("abba..b");
-  EXPECT_EQ(context.match_between(regex, text, 0, 0), MatchOutcome::kNoMatch);
-  EXPECT_EQ(context.match_between(regex, text, 0, 1), MatchOutcome::kMatch);
-  EXPECT_EQ(base::as_text(*context.group(0)), "bb");
-  EXPECT_EQ(context.match_between(regex, text, 3, 5), MatchOutcome::kNoMatch);
-  EXPECT_EQ(context.match_between(regex, text, 3, 7), MatchOutcome::kMatch);
+/// What the metered code takes of a subject; nothing where it is beyond `work`.
+std::uint64_t work_of(const Regex& regex, const std::string& subject, std::uint64_t work) {
+  auto context = make_context();
+  std::uint64_t left = work;
+  const auto outcome = context.match_metered(regex, base::as_bytes(subject), 0, left);
+  EXPECT_EQ(outcome == RegexOutcome::kLimit, left == 0);
+  return work - left;
 }
 
-TEST(Regex, WhatLooksAtTheFirstStartIsNotTriedInPieces) {
-  EXPECT_TRUE(Regex::compile("a|\\Ab|^c").value().in_pieces());
-  EXPECT_FALSE(Regex::compile("\\Ga").value().in_pieces());
-  EXPECT_FALSE(Regex::compile("a(*COMMIT)b").value().in_pieces());
+TEST(Regex, CountsTheBytesThatItRunsOver) {
+  // Two alternatives, so that PCRE2's machine code does not see that the next start fails as well.
+  const Regex regex = compile("<(?:[^>]*x|[^>]*y)");
+  const std::string end = ">x";  // PCRE2 would not begin without an x
+  // Every start runs to the end and back: the square of the length, some bytes a unit.
+  const std::uint64_t once = work_of(regex, std::string(2000, '<') + end, 1u << 30);
+  const std::uint64_t twice = work_of(regex, std::string(4000, '<') + end, 1u << 30);
+  EXPECT_GT(once, 2 * 2000U * 1000 / RegexMeter::kMeterBytes);
+  EXPECT_GT(twice, 3 * once);
+  // What does not grow faster than the value is not counted.
+  EXPECT_EQ(work_of(compile("<a{1,9}>|union"), std::string(4000, '<'), 100), 0U);
+}
+
+TEST(Regex, EndsAMatchThatTakesMoreThanItsWork) {
+  auto context = make_context();
+  const Regex regex = compile("<[^>]*x");
+  const std::string subject = std::string(40'000, '<') + ">x";
+  std::uint64_t work = 10'000;
+  EXPECT_EQ(context.match_metered(regex, base::as_bytes(subject), 0, work), RegexOutcome::kLimit);
+  EXPECT_EQ(work, 0U);
+  // The same subject takes the same work, and then the context is as good as before.
+  work = 10'000;
+  EXPECT_EQ(context.match_metered(regex, base::as_bytes("<<abx"), 0, work), RegexOutcome::kMatch);
+  EXPECT_EQ(text_of(context, 0), "<<abx");
+  EXPECT_GT(work, 9'900U);
+}
+
+TEST(Regex, CountsGroupsThatAreRepeatedAndWhatReferencesCompare) {
+  const std::string letters = std::string(3000, 'a') + "dc";
+  EXPECT_GT(work_of(compile("^(?:a|b)*c"), letters, 1u << 30), 3000U);
+  EXPECT_GT(work_of(compile("^(?:ab?){20,}c"), letters, 1u << 30), 3000U);
+  // 1,500 times up to 1,500 bytes are compared.
+  EXPECT_GT(work_of(compile("^(a+)\\1c"), letters, 1u << 30), 1500U * 700 / 32);
+  // Free spacing is not followed: a callout at every item.
+  EXPECT_GT(work_of(compile("(?x) ^ (?: a | b )* c"), letters, 1u << 30), 3000U);
+}
+
+TEST(Regex, MeteredCodeMatchesWhatThePlainCodeMatches) {
+  const std::string patterns[] = {"a(b*)?c",
+                                  "(?:x|(a)+|[^]a-c]){2,}?\\]",
+                                  "[[:alpha:]*+]+(?=b*$)",
+                                  "(?i)(?<name>a+)-\\k<name>{1,3}",
+                                  "\\Qa*\\E*b",
+                                  "(?#a*)b{,3}|c{2",
+                                  "(?>a+|b)*+c",
+                                  "(?|(a)|(b))*\\1",
+                                  "x{16,}y?|[\\]*]*z",
+                                  "(?(?=a)ab*|c+)d",
+                                  "\\x{61}{16}|\\c[*",
+                                  "(?(DEFINE)(?<q>b+))a(?&q)*c"};
+  const std::string subjects[] = {"abbbc",
+                                  "aac",
+                                  "xaaa]",
+                                  "qbb",
+                                  "Aa-aA-a",
+                                  "a**b",
+                                  "b{,3}c{2",
+                                  "ababc",
+                                  "abba",
+                                  "*]*z",
+                                  "abbbd",
+                                  "ccd",
+                                  "\x1b\x1b",
+                                  "a",
+                                  std::string(20, 'a'),
+                                  std::string(17, 'x') + "y",
+                                  "abbc",
+                                  "a*",
+                                  "bbb",
+                                  "]]]"};
+  auto context = make_context();
+  for (const std::string& pattern : patterns) {
+    const Regex regex = compile(pattern);
+    for (const std::string& subject : subjects) {
+      const auto plain = context.match(regex, base::as_bytes(subject));
+      const std::size_t groups = context.group_count();
+      const std::string whole = text_of(context, 0);
+      std::uint64_t work = 100'000;
+      EXPECT_EQ(context.match_metered(regex, base::as_bytes(subject), 0, work), plain)
+          << pattern << " in " << subject;
+      EXPECT_EQ(context.group_count(), groups) << pattern << " in " << subject;
+      EXPECT_EQ(text_of(context, 0), whole) << pattern << " in " << subject;
+    }
+  }
+}
+
+TEST(RegexMeter, WritesCalloutsWhereWorkGrows) {
+  EXPECT_EQ(metered_pattern("a*b+?c{64}d{2,}+f{63}").value(),
+            "a*(?C1)b+?(?C1)c{64}(?C1)d{2,}+(?C1)f{63}");
+  EXPECT_EQ(metered_pattern("ab*|cd*e?f*").value(), "ab*(?C1)|c(?C1)d*(?C1)e?(?C1)f*(?C1)");
+  // Small repetitions one behind the other multiply.
+  EXPECT_EQ(metered_pattern("a{0,7}b{0,6}c{3}d{0,9}").value(), "a{0,7}b{0,6}c{3}(?C1)d{0,9}");
+  EXPECT_EQ(metered_pattern("a?b?c?d?e?f?g?h?").value(), "a?b?c?d?e?f?g?(?C1)h?");
+  const std::string two = "(?:a|ab)";
+  EXPECT_EQ(metered_pattern(two + two + two + two + two + two + two + two).value(),
+            two + two + two + two + two + two + two + "(?C1)" + two);
+  EXPECT_EQ(metered_pattern("(?:a|(b))*[)*(]\\(*").value(), "(?:(?C1)a|(b))*(?C1)[)*(]\\(*(?C1)");
+  EXPECT_EQ(metered_pattern("(?<n>a)(?i:b)(?=c)\\1\\g{-1}").value(),
+            "(?<n>a)(?i:b)(?=c)(?C2)\\1(?C2)\\g{-1}");
+  EXPECT_EQ(metered_pattern("[]*]{,2}{3").value(), "[]*]{,2}{3");
+  EXPECT_EQ(metered_pattern("(?x)a *"), std::nullopt);
+  EXPECT_EQ(metered_pattern("\\Qa*\\E"), std::nullopt);
+  EXPECT_EQ(metered_pattern("(?R)?"), std::nullopt);
 }
 
 }  // namespace
