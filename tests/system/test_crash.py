@@ -9,7 +9,9 @@ import time
 
 import lab
 
-RECOVERY_SECONDS = 10  # under 2 on a quiet machine, beyond 5 at a load of 12: see the figure
+# Under 2 on a quiet machine (see the figure); half of the times must be below the first bound, and
+# at a load of 12 single ones are beyond it.
+RECOVERY_SECONDS, SLOWEST_SECONDS = 5, 10
 
 
 def blocking(it):
@@ -44,7 +46,7 @@ def kill_dataplane(it, daemon_too=False):
     if daemon_too:
         it.kill(it.daemon)
     start = time.monotonic()
-    lab.wait_for(lambda: blocking(it), RECOVERY_SECONDS, "the dataplane blocks again", 0.005)
+    lab.wait_for(lambda: blocking(it), SLOWEST_SECONDS, "the dataplane blocks again", 0.005)
     took = time.monotonic() - start
     lab.check(it.curl("/index.html")[0] == 200, "honest requests do not pass after the restart")
     lab.check(int((it.folder("run") / "dataplane.pid").read_text()) != pid, "the same process")
@@ -70,9 +72,9 @@ def survives_both_orders():
                 lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "running", 5,
                              "sluiced finds the new dataplane")
                 lab.check(it.ctl_json("status")["generation"]["live"] == live, "another generation")
-        lab.figure("dataplane back after kill -9",
-                   "median {:.2f}, slowest {:.2f}".format(sorted(took)[len(took) // 2], max(took)),
-                   "s")
+        median = sorted(took)[len(took) // 2]
+        lab.figure("dataplane back after kill -9", f"median {median:.2f}, slowest {max(took):.2f}", "s")
+        lab.check(median <= RECOVERY_SECONDS, f"back after {took} s")
 
 
 def supervisor_ends_with_everything():

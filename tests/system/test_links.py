@@ -130,6 +130,27 @@ def connections_from_before():
                 lab.check(" 403 " in exchange(fresh, EVIL), "a new connection is not inspected")
 
 
+class XdpLab(lab.Lab):
+    """Ports on AF_XDP sockets, one queue each: a veth device has as many as it was made with."""
+
+    def write_config(self, **changes):
+        super().write_config(links=(
+            "  - name: lan0\n"
+            "    outside: { device: \"net_af_xdp0,iface=out0,start_queue=0,queue_count=1\" }\n"
+            "    inside: { device: \"net_af_xdp1,iface=in0,start_queue=0,queue_count=1\" }\n"
+            "    on_failure: block\n"), **changes)
+
+
+def af_xdp_carries_and_stops():
+    with XdpLab("xdp", workers=1) as it:
+        it.push()
+        content = os.urandom(8 << 20)
+        (it.home / "www/big.bin").write_bytes(content)
+        it.client("curl", "-sf", "-o", it.home / "down.bin", f"http://{lab.SERVER4}/big.bin")
+        lab.check((it.home / "down.bin").read_bytes() == content, "8 MiB differ over AF_XDP")
+        lab.check(it.curl("/?q=evil-marker")[0] == 403, "an attack is not stopped")
+
+
 class MemifLab(lab.Lab):
     """Two dataplanes in a row: outside - main - memif - far - inside. Only main has rules."""
 
@@ -178,4 +199,4 @@ def memif_joins_two_processes():
 
 if __name__ == "__main__":
     lab.main(a_lost_link_is_mirrored, both_directions_meet_on_one_worker, connections_from_before,
-             memif_joins_two_processes)
+             af_xdp_carries_and_stops, memif_joins_two_processes)
