@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "controlplane/compile/tx_keys.h"
 #include "dataplane/abi/operators.h"
@@ -41,7 +42,13 @@ bool reads_matched(const Link& head) {
 
 class Deferral {
  public:
-  explicit Deferral(Folded& folded) : folded_(folded), rules_(folded.rules.rules) {}
+  explicit Deferral(Folded& folded) : folded_(folded), rules_(folded.rules.rules) {
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      keys_.push_back(folded.dropped[i] ? Keys{}
+                                        : Keys{read_keys(rules_[i]), written_keys(rules_[i]),
+                                               collection_keys(rules_[i])});
+    }
+  }
 
   void run() {
     for (std::size_t i = 0; i < rules_.size(); ++i) folded_.deferred[i] = can_wait(i);
@@ -57,6 +64,11 @@ class Deferral {
   }
 
  private:
+  /// What a rule does with TX; nothing if it is dropped.
+  struct Keys {
+    TxKeys read, written, asked;
+  };
+
   /// Its target does not change, nothing passes over it, and it only sets what no other rule writes
   /// and only keys of collections read.
   [[nodiscard]] bool can_wait(std::size_t index) const {
@@ -89,9 +101,8 @@ class Deferral {
     if (!std::all_of(set.value.pieces.begin(), set.value.pieces.end(), steady)) return false;
     const std::string key = lower_key(set.key.constant());
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-      if (folded_.dropped[i]) continue;
-      if (read_keys(rules_[i]).contains(key)) return false;
-      if (i != index && written_keys(rules_[i]).contains(key)) return false;
+      if (keys_[i].read.contains(key)) return false;
+      if (i != index && keys_[i].written.contains(key)) return false;
     }
     return true;
   }
@@ -124,8 +135,7 @@ class Deferral {
   [[nodiscard]] bool is_asked_late(std::size_t index) const {
     const Rule& rule = rules_[index];
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-      if (folded_.dropped[i]) continue;
-      const TxKeys asked = collection_keys(rules_[i]);
+      const TxKeys& asked = keys_[i].asked;
       const auto& sets = rule.head().set_variables;
       if (std::none_of(sets.begin(), sets.end(), [&](const auto& set) {
             return asked.contains(lower_key(set.key.constant()));
@@ -161,14 +171,14 @@ class Deferral {
     }
     if (piece.variable != VariableId::kTx) return false;
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-      if (folded_.dropped[i] || folded_.deferred[i]) continue;
-      if (written_keys(rules_[i]).contains(lower_key(piece.key))) return false;
+      if (!folded_.deferred[i] && keys_[i].written.contains(lower_key(piece.key))) return false;
     }
     return true;
   }
 
   Folded& folded_;
   const std::vector<Rule>& rules_;
+  std::vector<Keys> keys_;  ///< by rule
 };
 
 }  // namespace

@@ -164,11 +164,13 @@ Connection* Flows::open(Packet& packet, const flow::FlowKey& key, Connection* ex
     *existing = Connection();
   } else {
     existing = memory_.table.insert(key, packet.flow_hash);
-    if (Connection* oldest = expendable(); existing == nullptr && oldest != nullptr) {
+    if (existing == nullptr) {
+      Connection* oldest = expendable();
+      if (oldest == nullptr) return nullptr;
       forget(*oldest);
       existing = memory_.table.insert(key, packet.flow_hash);
+      if (existing == nullptr) return nullptr;
     }
-    if (existing == nullptr) return nullptr;
     ++changes_;
   }
   existing->tcp.open(handshake, context_.now);

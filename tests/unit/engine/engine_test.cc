@@ -338,14 +338,19 @@ TEST(Engine, FinishedConnectionsGiveWayWhenTheTableIsFull) {
   EXPECT_GE(rig.dropped(abi::Reason::kFlowFull), 1u);
 }
 
+/// A connection that its client has reset.
+void open_and_reset(Dialog& dialog) {
+  dialog.handshake();
+  EXPECT_EQ(dialog.client(kGood).fate, Fate::kForward);
+  dialog.client("", net::kRst | net::kAck);
+}
+
 TEST(Engine, ResetConnectionsGiveWayToo) {
   RigOptions options;
   options.config.flows_max = 2;
   EngineRig rig(options);
   Dialog first(rig, 40000), second(rig, 40001), third(rig, 40002), fourth(rig, 40003);
-  first.handshake();
-  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
-  first.client("", net::kRst | net::kAck);
+  open_and_reset(first);
   second.handshake();
   EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
   third.handshake();
@@ -361,9 +366,7 @@ TEST(Engine, AConnectionThatTakesOverAResetOneDoesNotGiveWay) {
   options.config.flows_max = 2;
   EngineRig rig(options);
   Dialog first(rig, 40000), second(rig, 40001), again(rig, 40000), third(rig, 40002);
-  first.handshake();
-  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
-  first.client("", net::kRst | net::kAck);
+  open_and_reset(first);
   second.handshake();
   EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
   again.client_isn = 5'000'000;
@@ -381,9 +384,7 @@ TEST(Engine, ResetConnectionsStayKnownWhereSegmentsPassWithoutOne) {
   options.midstream = abi::Midstream::kPass;
   EngineRig rig(options);
   Dialog first(rig, 40000), second(rig, 40001), third(rig, 40002);
-  first.handshake();
-  EXPECT_EQ(first.client(kGood).fate, Fate::kForward);
-  first.client("", net::kRst | net::kAck);
+  open_and_reset(first);
   second.handshake();
   EXPECT_EQ(second.client(kGood).fate, Fate::kForward);
   third.handshake();
