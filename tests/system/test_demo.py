@@ -44,6 +44,11 @@ def shows_its_work(told):
     for words in ("answered by nginx", "stopped, rules: rule 1001, event ", "http_cl_and_te",
                   "refused with 429", "generation 1: live", "cleaned up"):
         lab.check(words in told, f"the demonstration does not say '{words}':\n{told[-3000:]}")
+    limited = re.search(r"(\d+) answered by nginx, (\d+) refused with 429, in (\S+) s", told)
+    admitted, refused, seconds = int(limited[1]), int(limited[2]), float(limited[3])
+    lab.check(admitted + refused == 40, f"of 40 requests at once: {limited[0]}")
+    # One after the other they take so long that several more are admitted.
+    lab.check(20 <= admitted <= 22 + 5 * max(0.0, seconds - 1), f"the 40 requests were not at once: {limited[0]}")
 
 
 def twice_in_a_row_without_a_trace():

@@ -166,6 +166,71 @@ def monitored_limits_only_report():
         check(all(e["sluice"]["verdict"] == "monitor" for e in seen), "verdict is not monitor")
 
 
+# Each request of `filler` puts 16 keys that nobody has used into the table.
+NEW_KEYS = """
+local count = 0
+request = function()
+  count = count + 1
+  return wrk.format("GET", "/index.html", {Host = "open.test", ["X-Api-Key"] = "filler-" .. count})
+end
+"""
+
+
+def service(host, on_full):
+    """16 limits, so that a request meets 16 sets of the table."""
+    return f"  - name: {on_full}\n    addresses: [{{server4}}]\n    ports: [80]\n    hosts: [{host}]\n    limits:\n" + "".join(
+        f'      - {{{{ name: {on_full}-{i}, key: ["header:x-api-key"], rate: 1/h, burst: 1, on_full: {on_full} }}}}\n'
+        for i in range(16))
+
+
+def a_full_table_does_what_on_full_says():
+    """So many keys that sets of the table are full: new ones of these are refused, or admitted
+    uncounted; those that are counted already are judged as before, whatever on_full says."""
+    # 480,000 keys for 131,072 sets of 8: one of 16 new ones meets a full set in 2 of 5 cases.
+    requests, tried = 30_000, 40
+    text = "mode: block\nservices:\n" + service("closed.test", "deny") + service("open.test", "allow")
+    with Lab("full", policy=text, metrics="127.0.0.1:9464") as lab:
+        lab.push()
+
+        def ask(host, key):
+            with lab.socket("client") as peer:
+                peer.settimeout(10)
+                peer.connect((SERVER4, 80))
+                peer.sendall(f"GET /index.html HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {key}\r\n\r\n".encode())
+                head = peer.recv(4000).decode()
+            event = re.search(r"X-Sluice-Event: (\S+)", head)
+            return int(head.split()[1]), event and event.group(1)
+
+        def decided(kind):
+            told = lab.in_namespace("middle", "curl", "-s", "http://127.0.0.1:9464/metrics").stdout
+            return sum(int(line.split()[-1]) for line in told.splitlines()
+                       if line.startswith("sluice_limit_decisions_total") and f'decision="{kind}"' in line)
+        for host in ("closed.test", "open.test"):
+            check(ask(host, "known")[0] == 200, "a key is refused while the table is empty")
+            check(ask(host, "known")[0] == 429, "the same key again is admitted")
+        (lab.home / "keys.lua").write_text(NEW_KEYS)
+        wrk = lab.start("client", "wrk", "-t1", "-c32", "-d120s", "-s", lab.home / "keys.lua",
+                        f"http://{SERVER4}/", log="wrk.log")
+        wait_for(lambda: decided("allowed") + decided("full") >= requests * 16, 110, "the table is filled", 0.5)
+        lab.stop(wrk)
+        check(decided("full") > 0, "no set of the table was full")
+        full = decided("full")
+        closed = [ask("closed.test", f"closed-{i}") for i in range(tried)]
+        events = {event for status, event in closed if status == 429}
+        check(len(events) > tried / 10, f"on_full: deny admits: {closed}")
+        opened = [ask("open.test", f"open-{i}") for i in range(tried)]
+        check({status for status, _ in opened} == {200}, f"on_full: allow refuses: {opened}")
+        check(decided("full") > full, "what on_full decided is not counted")
+        for host in ("closed.test", "open.test"):
+            check(ask(host, "known")[0] == 429, "a full table forgets who is in it")
+        def reasons():
+            found = {e["sluice"]["reason"] for e in lab.events("alert") if e["sluice"]["event_id"] in events}
+            return found or None
+        check(wait_for(reasons, 5, "the records") == {"limit_table_full"}, f"reasons: {reasons()}")
+        figure("decisions without a free entry", full, f"of {decided('allowed') + full}")
+
+
 if __name__ == "__main__":
     main(exact_across_workers_and_pushes, never_more_across_a_restart, retry_after_is_exact,
-         keys_are_told_apart, forwarded_address_of_a_trusted_proxy, monitored_limits_only_report)
+         keys_are_told_apart, forwarded_address_of_a_trusted_proxy, monitored_limits_only_report,
+         a_full_table_does_what_on_full_says)

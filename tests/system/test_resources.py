@@ -3,36 +3,21 @@
 # Copyright the Sluice authors
 """What Sluice takes of a machine: memory as announced and constant, processor time by `idle`, scans
 that rules share; and a worker that hangs is seen."""
-import contextlib
-import ctypes
 import os
 import pathlib
 import re
 import time
 
 import lab
+from threads import process_of, stopped, worker_threads
 
 RULE = 'SecRule {} "@rx (?i)marker-[0-9]+z{}w" "id:{},phase:2,deny,status:403,t:none,t:lowercase,msg:\'m\'"\n'
 TARGETS = "ARGS|REQUEST_HEADERS|REQUEST_URI"
 
 
-def process_of(it):
-    return int((it.folder("run") / "dataplane.pid").read_text())
-
-
 def resident_kib(it):
     text = pathlib.Path(f"/proc/{process_of(it)}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
-
-
-def worker_threads(it):
-    """Thread ids of the workers, in their order."""
-    found = {}
-    for task in pathlib.Path(f"/proc/{process_of(it)}/task").iterdir():
-        name = (task / "comm").read_text().strip()
-        if match := re.fullmatch(r"(?:lcore-worker|rte-worker)-(\d+)", name):
-            found[int(match.group(1))] = int(task.name)
-    return [found[lcore] for lcore in sorted(found)]
 
 
 def processor_seconds(it):
@@ -88,27 +73,6 @@ def idle_takes_what_it_says():
     lab.check(share["sleep"] < 0.25, "sleeping workers leave no room")
     lab.check(min(share["spin"], share["pause"]) > 2 * share["sleep"], "polling workers sleep")
     lab.check(polls["pause"] < polls["spin"] / 2, "pause polls as often as spin")
-
-
-@contextlib.contextmanager
-def stopped(thread):
-    """Within it, one thread of a process is held; the others run. ptrace(2). The dataplane ends
-    itself after ten seconds of that."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ptrace(request):
-        if libc.ptrace(request, thread, None, None) != 0:
-            raise OSError(ctypes.get_errno(), "ptrace")
-    ptrace(0x4206)  # PTRACE_SEIZE
-    ptrace(0x4207)  # PTRACE_INTERRUPT
-    os.waitpid(thread, 0x40000000)  # __WALL
-    try:
-        yield
-    finally:
-        try:
-            ptrace(17)  # PTRACE_DETACH
-        except OSError:  # dead, and a zombie until its tracer has asked for it
-            os.waitpid(thread, 0x40000000)
 
 
 def a_stalled_worker_is_seen():
