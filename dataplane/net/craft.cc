@@ -55,6 +55,11 @@ void write_network(std::uint8_t* at, const SegmentTemplate& direction, std::size
   std::memcpy(at + 24, direction.destination.bytes, 16);
 }
 
+/// The pointer means nothing without its flag (evasion TD12); it goes all the same.
+bool has_urgent(const ParsedPacket& packet) {
+  return packet.has_flag(kUrg) || packet.urgent_pointer != 0;
+}
+
 std::uint8_t* tcp_of(base::MutableBytes frame, const ParsedPacket& packet) {
   return frame.data() + packet.transport_offset;
 }
@@ -252,11 +257,11 @@ bool needs_normalising(const ParsedPacket& packet) {
   const bool syn = packet.has_flag(kSyn);
   const bool options = syn && (packet.options.present & kUnknown) != 0;
   const bool mss = syn && packet.options.has(TcpOptions::kMss) && packet.options.mss < kMssMin;
-  return packet.has_flag(kUrg) || packet.tcp_reserved != 0 || options || mss;
+  return has_urgent(packet) || packet.tcp_reserved != 0 || options || mss;
 }
 
 void normalise(base::MutableBytes frame, ParsedPacket& packet) {
-  if (packet.has_flag(kUrg)) clear_urgent(frame, packet);
+  if (has_urgent(packet)) clear_urgent(frame, packet);
   if (packet.tcp_reserved != 0) clear_reserved(frame, packet);
   if (!packet.has_flag(kSyn)) return;
   strip_unknown_options(frame, packet);

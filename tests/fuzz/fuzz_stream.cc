@@ -11,10 +11,12 @@
 #include "tests/sim/http.h"
 #include "tests/sim/invariants.h"
 #include "tests/sim/make_appliance.h"
+#include "tests/sim/wire_monitor.h"
 
 /// Both ends' segments, chosen by the input, through net, flow and stream to a receiver of any
-/// kind: it gets nothing that was not inspected and no complete bad request, and memory comes back.
-/// Input: 8 bytes of set-up, then operations of 8 bytes each.
+/// kind: it gets nothing that was not inspected and no complete bad request, nothing leaves that
+/// the simulator's wire monitor refuses, and memory comes back. Input: 8 bytes of set-up, then
+/// operations of 8 bytes each.
 
 namespace {
 
@@ -60,7 +62,9 @@ class Run {
     Random random(set_up[2] * 256U + set_up[3]);
     options.variant = (set_up[0] & 64) != 0 ? Variant::of_linux() : Variant::draw(random);
     server_.start(options);
-    appliance_->start(set_up[4], (set_up[0] & 32) != 0);
+    const bool late_verdicts = (set_up[0] & 32) != 0;
+    monitor_.start(late_verdicts, false);
+    appliance_->start(set_up[4], late_verdicts);
   }
 
   void shake_hands() {
@@ -108,9 +112,10 @@ class Run {
 
   void end() {
     const std::string problem = check_server(server_.delivered, *appliance_);
+    const std::string wire = monitor_.problem(appliance_->inspected);
     const std::string memory = appliance_->finish(now_);
-    if (problem.empty() && memory.empty()) return;
-    std::fprintf(stderr, "%s %s\n", problem.c_str(), memory.c_str());
+    if (problem.empty() && wire.empty() && memory.empty()) return;
+    std::fprintf(stderr, "%s; %s; %s\n", problem.c_str(), wire.c_str(), memory.c_str());
     std::abort();
   }
 
@@ -192,9 +197,13 @@ class Run {
   }
   void send(const Tcp& made) { push(true, write_frame(made)); }
   void push(bool from_outside, const Frame& frame) {
-    appliance_->on_frame(from_outside, frame, now_);
+    enter(from_outside, frame);
     now_ += kMilli / 10;
     settle();
+  }
+  void enter(bool from_outside, const Frame& frame) {
+    if (!from_outside) monitor_.from_server(frame);
+    appliance_->on_frame(from_outside, frame, now_);
   }
   /// What left arrives at once; what the server answers goes back.
   void settle() {
@@ -203,6 +212,7 @@ class Run {
       appliance_->outbox.clear();
       for (const auto& [to_server, frame] : left) {
         Tcp seen;
+        monitor_.watch(to_server, frame);
         if (to_server) {
           if (read_ip(frame).ttl > 1) server_.on_frame(frame, now_);
         } else if (read_frame(frame, seen) && !seen.has(kRst)) {
@@ -213,13 +223,14 @@ class Run {
       }
       const auto answers = std::move(server_.outbox);
       server_.outbox.clear();
-      for (const Frame& frame : answers) appliance_->on_frame(false, frame, now_);
+      for (const Frame& frame : answers) enter(false, frame);
       if (answers.empty() && appliance_->outbox.empty()) return;
     }
   }
 
   Appliance* appliance_;
   Endpoint server_;
+  WireMonitor monitor_;
   Nanos now_ = 1000 * kSecond;
   std::uint32_t isn_ = 0, server_next_ = 0;
   int scale_ = -1;

@@ -3,7 +3,64 @@
 
 #include "tests/sim/wire_monitor.h"
 
+#include <algorithm>
+
 namespace sluice::sim {
+
+void WireMonitor::watch(bool to_server_side, const Frame& frame) {
+  if (read_ip(frame).fragment) {
+    // The engine sends on the fragments themselves, which the monitor does not join.
+    phase_ = Phase::kLost;
+    return;
+  }
+  Tcp segment;
+  if (!read_frame(frame, segment)) return;
+  // A reset of what nobody opened in that VLAN, which the server does not know either.
+  if (to_server_side && segment.vlan != 0 && segment.has(kRst)) return;
+  const std::string wrong = to_server_side ? to_server(segment) : to_client(segment);
+  if (problem_.empty()) problem_ = wrong;
+}
+
+void WireMonitor::from_server(const Frame& frame) {
+  Tcp segment;
+  if (read_ip(frame).fragment || !read_frame(frame, segment) || !segment.has(kAck)) return;
+  server_acks_.insert(segment.ack);
+  if (phase_ != Phase::kOpen || distance(highest_, segment.ack) > 0) return;
+  if (distance(server_has_, segment.ack) > 0) server_has_ = segment.ack;
+}
+
+std::string WireMonitor::problem(const std::vector<Inspected>& all) const {
+  if (!problem_.empty() || phase_ != Phase::kOpen) return problem_;
+  for (const Inspected& inspected : all) {
+    if (inspected.client_isn != client_isn_ || inspected.server_isn != server_isn_) continue;
+    for (std::size_t at = 0; at < left_.size() && left_[at] >= 0; ++at) {
+      if (at == inspected.up.size()) return "bytes left that were not inspected";
+      if (left_[at] != static_cast<std::uint8_t>(inspected.up[at])) {
+        return "another byte left than was inspected, at " + std::to_string(at);
+      }
+    }
+    return "";
+  }
+  return left_.empty() ? "" : "bytes left of a connection that was not inspected";
+}
+
+/// What the server has acknowledged it has read: any garbage may stand there.
+std::string WireMonitor::check_bytes(const Tcp& segment) {
+  const std::int32_t first = distance(client_isn_ + 1, segment.seq);
+  const std::int32_t known = distance(client_isn_ + 1, server_has_);
+  for (std::size_t i = 0; i < segment.payload.size(); ++i) {
+    const std::int32_t at = first + static_cast<std::int32_t>(i);
+    if (at < known) continue;
+    const auto place = static_cast<std::size_t>(at);
+    if (left_.size() <= place) left_.resize(place + 1, std::int16_t{-1});
+    const auto byte = static_cast<std::int16_t>(static_cast<std::uint8_t>(segment.payload[i]));
+    if (left_[place] >= 0 && left_[place] != byte) {
+      return "a byte left twice with two values, at " + std::to_string(at);
+    }
+    left_[place] = byte;
+  }
+  return "";
+}
 
 std::string WireMonitor::to_server(const Tcp& segment) {
   if (segment.checksum_wrong) return "a wrong checksum left";
@@ -63,7 +120,7 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   // A bare acknowledgement takes no place, wherever it stands.
   if (end != segment.seq && distance(highest_, end) > 0) highest_ = end;
-  return "";
+  return check_bytes(segment);
 }
 
 std::string WireMonitor::to_client(const Tcp& segment) {
@@ -74,7 +131,7 @@ std::string WireMonitor::to_client(const Tcp& segment) {
       server_next_ = segment.seq + 1;
       timestamps_ = client_timestamps_ && segment.timestamps;
       server_scale_ = client_scale_ >= 0 && segment.window_scale >= 0 ? segment.window_scale : 0;
-      una_ = highest_ = client_isn_ + 1;
+      una_ = highest_ = server_has_ = client_isn_ + 1;
       edge_ = una_ + segment.window;
     } else if (segment.seq != server_isn_) {
       phase_ = Phase::kLost;

@@ -6,14 +6,18 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "tests/sim/appliance.h"
 #include "tests/sim/frame.h"
 
 namespace sluice::sim {
 
 /// Watches what passes the appliance towards the server, by its own few lines of TCP: what every
-/// sound stack refuses must not leave, whether or not the stack of this seed would refuse it. It
-/// counts on one handshake; with a second one it says nothing more.
+/// sound stack refuses must not leave, whether or not the stack of this seed would refuse it; no
+/// byte that the server has not acknowledged leaves twice with two values; and what left in
+/// sequence is what was inspected. It counts on one handshake; with a second one it says nothing
+/// more.
 class WireMonitor {
  public:
   /// held: packets may wait, so that an older one leaves behind a newer one.
@@ -22,22 +26,21 @@ class WireMonitor {
     held_ = held;
     replies_ = replies;
   }
-  /// From here on nothing is known of the connection's numbers.
-  void forget() { phase_ = Phase::kLost; }
-  /// A frame that leaves towards the server. "" or what is wrong with it.
-  std::string to_server(const Tcp& segment);
-  /// A frame that leaves towards the client, likewise.
-  std::string to_client(const Tcp& segment);
+  /// A frame that leaves, towards the server or towards the client.
+  void watch(bool to_server, const Frame& frame);
   /// A frame of the server's, whether it will leave or not.
-  void from_server(const Tcp& segment) {
-    if (segment.has(kAck)) server_acks_.insert(segment.ack);
-  }
+  void from_server(const Frame& frame);
+  /// At the end: "", or the first thing that was wrong.
+  [[nodiscard]] std::string problem(const std::vector<Inspected>& all) const;
 
  private:
   static std::int32_t distance(std::uint32_t from, std::uint32_t to) {
     return static_cast<std::int32_t>(to - from);
   }
+  std::string to_server(const Tcp& segment);
+  std::string to_client(const Tcp& segment);
   std::string check_numbers(const Tcp& segment);
+  std::string check_bytes(const Tcp& segment);
 
   enum class Phase { kFirst, kAnswered, kOpen, kLost } phase_ = Phase::kFirst;
   bool client_timestamps_ = false, timestamps_ = false;
@@ -50,6 +53,9 @@ class WireMonitor {
   std::uint32_t newest_ = 0;       ///< timestamp that certainly left in order
   bool have_newest_ = false;
   std::set<std::uint32_t> server_acks_;  ///< every number that the server has acknowledged
+  std::uint32_t server_has_ = 0;         ///< the newest of them, of what left
+  std::vector<std::int16_t> left_;       ///< the client's stream, by what left first; -1: nothing
+  std::string problem_;
   bool held_ = false;
   bool replies_ = false;  ///< the appliance answers in the server's place
 };

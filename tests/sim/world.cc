@@ -94,7 +94,6 @@ void World::set_up(const Plan& plan) {
   plan_ = plan;
   events_ = {};
   monitor_.start(has(Oddity::kLateVerdict), !appliance_.judges_responses());
-  wire_problem_.clear();
   order_ = 0;
   now_ = 1000 * kSecond;
   link_random_ = Random(plan.seed ^ 0x11);
@@ -202,26 +201,12 @@ void World::flush() {
   server_.outbox.clear();
   for (auto& [to_server, frame] : appliance_.outbox) {
     if (trace) print(now_, to_server ? "  out>" : "  <out", frame);
-    watch(to_server, frame);
+    if (!appliance_.monitors()) monitor_.watch(to_server, frame);
     // What has no hops left dies here, behind the appliance.
     if (read_ip(frame).ttl <= 1) continue;
     carry(std::move(frame), to_server ? At::kServer : At::kClient);
   }
   appliance_.outbox.clear();
-}
-
-void World::watch(bool to_server, const Frame& frame) {
-  Tcp segment;
-  if (read_ip(frame).fragment) {
-    // The engine sends on the fragments themselves, which the monitor does not join.
-    monitor_.forget();
-    return;
-  }
-  if (!read_frame(frame, segment) || appliance_.monitors()) return;
-  // A reset of what nobody opened in that VLAN, which the server does not know either.
-  if (to_server && segment.vlan != 0 && segment.has(kRst)) return;
-  const std::string problem = to_server ? monitor_.to_server(segment) : monitor_.to_client(segment);
-  if (wire_problem_.empty()) wire_problem_ = problem;
 }
 
 /// The server answers complete requests; the client goes on when it has answers, and ends at last.
@@ -255,8 +240,7 @@ void World::handle(const Event& event) {
     case At::kApplianceInside: {
       const bool outside = event.at == At::kApplianceOutside;
       if (trace) print(now_, outside ? "in>" : "<in", event.frame);
-      Tcp segment;
-      if (!outside && read_frame(event.frame, segment)) monitor_.from_server(segment);
+      if (!outside) monitor_.from_server(event.frame);
       appliance_.on_frame(outside, event.frame, now_);
       break;
     }
@@ -398,7 +382,7 @@ std::string World::check_model() {
 
 std::string World::judge(const Plan& plan) {
   std::string problem = appliance_.monitors() ? "" : check_delivered();
-  if (problem.empty()) problem = wire_problem_;
+  if (problem.empty()) problem = monitor_.problem(appliance_.inspected);
   if (problem.empty() && linux != nullptr) {
     problem = check_model();
     if (!problem.empty() && (server_.unsure() || !LinuxStack::is_measured_version())) {

@@ -60,7 +60,6 @@ class World {
   void push(Nanos time, At at, Frame frame = {});
   void carry(Frame frame, At to);
   void flush();
-  void watch(bool to_server, const Frame& frame);
   void application();
   std::string judge(const Plan& plan);
   std::string check_delivered();
@@ -93,7 +92,6 @@ class World {
   Plan plan_;
   Endpoint client_, server_;
   WireMonitor monitor_;
-  std::string wire_problem_;
   std::priority_queue<Event> events_;
   std::uint64_t order_ = 0;
   Nanos now_ = 0;

@@ -347,10 +347,10 @@ bad("HH21-question", "http_target", line(b"GET ?x HTTP/1.1"))
 bad("HH21-authority", "http_target", line(b"GET b:80 HTTP/1.1"))
 
 # -- not HTTP ------------------------------------------------------------------------------------
-CASES.append(Case("TLS-client-hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [],
+CASES.append(Case("OP13-client-hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [],
                   "tls_uninspected"))
-CASES.append(Case("NOT-ssh", b"SSH-2.0-OpenSSH_9.2\r\n", [], "http_not_http"))
-CASES.append(Case("NOT-smtp", b"EHLO a.example\r\n", [], "http_not_http"))
+CASES.append(Case("OP13-ssh", b"SSH-2.0-OpenSSH_9.2\r\n", [], "http_not_http"))
+CASES.append(Case("OP13-smtp", b"EHLO a.example\r\n", [], "http_not_http"))
 CASES.append(Case("NOT-binary", b"\x00\x01\x02\x03\r\n\r\n", [], "http_not_http"))
 CASES.append(Case("NOT-high", b"\x80\x2e\x01\x03\x01", [], "http_not_http"))
 

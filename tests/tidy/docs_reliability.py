@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Sluice authors
 """docs/reliability.md has a line for each row of the evasion catalogue, and what it names exists:
-oddities of the simulator, unit tests, files."""
+oddities of the simulator, unit tests, files, cases of http_cases.py for the row. A unit test with a row
+in its name stands in the row's line, and each oddity in some line or in the list above the table."""
 import pathlib
 import re
 import sys
@@ -26,9 +27,19 @@ ROWS = (
 ).split()
 
 
+CASES = "tests/system/http_cases.py"
+
+
+def rows_of(name):
+    """The rows that the name of a unit test begins with: V49_V63_AnyOverlap... gives V49 and V63."""
+    words = name.split(".")[1].split("_")
+    return [word for word in words if word in ROWS]
+
+
 def main():
     page = (ROOT / "docs/reliability.md").read_text()
     oddities = set(re.findall(r'X\(k\w+, "(\w+)"', (ROOT / "tests/sim/oddities.h").read_text()))
+    cases = (ROOT / CASES).read_text()
     tests = set()
     for file in (ROOT / "tests/unit").rglob("*.cc"):
         found = re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", file.read_text(), re.M)
@@ -48,6 +59,15 @@ def main():
         for name in re.findall(r"`([^`]+)`", lines[row][4]):
             if name not in tests and not (ROOT / name).is_file():
                 wrong.append(f"{row} names no test: {name}")
+            if name == CASES and not re.search(rf'"{row}-', cases):
+                wrong.append(f"{row} names {CASES}, which has no case {row}-...")
+    for test in sorted(tests):
+        for row in rows_of(test):
+            if f"`{test}`" not in lines.get(row, [""] * 5)[4]:
+                wrong.append(f"{row} does not name {test}")
+    for oddity in sorted(oddities):
+        if f"`{oddity}`" not in page:
+            wrong.append(f"the oddity {oddity} is not named")
     for item in wrong:
         print(f"docs/reliability.md: {item}")
     return 1 if wrong else 0

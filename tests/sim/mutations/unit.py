@@ -2,9 +2,10 @@
 # Copyright the Sluice authors
 """Checks that no simulator draws, and the unit tests that must fail when they are gone."""
 
-LIMIT, ENGINE, EVALUATOR, IMAGE = ("tests/unit/limit/limit_test", "tests/unit/engine/engine_test",
-                                   "tests/unit/compile/rules_evaluator_test",
-                                   "tests/unit/compile/compile_image_check_test")
+LIMIT, ENGINE, EVALUATOR, IMAGE, STREAM = (
+    "tests/unit/limit/limit_test", "tests/unit/engine/engine_test",
+    "tests/unit/compile/rules_evaluator_test", "tests/unit/compile/compile_image_check_test",
+    "tests/unit/stream/stream_test")
 
 # name, file, text, what replaces it, test program, its test
 MUTATIONS = [
@@ -47,4 +48,21 @@ MUTATIONS = [
      ENGINE, "Http.ABodyThatTheClientCutsIsJudgedBeforeItsEnd"),
     ("scan_sets_not_counted", "rules/image_check.cc", "require(sets_.size() < abi::kNone16);", "",
      IMAGE, "ImageCheck.MoreScanSetsThanAMemoCanNameAreRefused"),
+    ("syn_ack_leaves_as_it_came", "stream/handshake.cc",
+     "const HandshakeOutcome outcome = forward_clean(segment);",
+     "const HandshakeOutcome outcome = forward();",
+     STREAM, "TcpOptions.TheSynAckLeavesCleanAndCleanAgain"),
+    ("syn_ack_again_leaves_as_it_came", "stream/handshake.cc", "return again ? forward_clean(segment)",
+     "return again ? forward()", STREAM, "TcpOptions.TheSynAckLeavesCleanAndCleanAgain"),
+    ("challenge_leaves_as_it_came", "stream/handshake.cc",
+     "entry.challenge = packet.acknowledgment; return forward_clean(segment);",
+     "entry.challenge = packet.acknowledgment; return forward();",
+     STREAM, "TcpState.NoUrgentFlagLeavesInAHandshake"),
+    ("reset_in_handshake_leaves_as_it_came", "stream/handshake.cc",
+     "packet.payload_bytes != 0) cut_payload(segment); return forward_clean(segment);",
+     "packet.payload_bytes != 0) cut_payload(segment); return forward();",
+     STREAM, "TcpState.NoUrgentFlagLeavesInAHandshake"),
+    ("urgent_pointer_leaves", "net/craft.cc",
+     "return packet.has_flag(kUrg) || packet.urgent_pointer != 0;", "return packet.has_flag(kUrg);",
+     STREAM, "TcpOptions.TD12_AnUrgentPointerWithoutItsFlagLeavesAsZero"),
 ]

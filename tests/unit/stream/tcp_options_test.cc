@@ -163,6 +163,67 @@ TEST(TcpOptions, TO12_ReservedBitsAreClearedAndMeanNothing) {
   builder.reserved = 15;
   expect_forwarded(link.pass(kUp, builder));
   EXPECT_EQ(link.seen[0], "data");
+  EXPECT_EQ(link.sent[0].back().reserved, 0);
+}
+
+TEST(TcpOptions, TD12_AnUrgentPointerWithoutItsFlagLeavesAsZero) {
+  TestLink link;
+  link.shake_hands();
+  auto builder = link.segment(kUp, link.client_isn + 1, link.server_isn + 1, net::kAck, "data");
+  builder.urgent_pointer = 3;
+  expect_forwarded(link.pass(kUp, builder));
+  EXPECT_EQ(link.sent[0].back().urgent_pointer, 0);
+  EXPECT_EQ(link.seen[0], "data");
+}
+
+/// MPTCP's key and a Fast Open cookie, a segment size of 20, and both allowed options.
+const test::Frame kOddSynOptions = {30, 12, 0, 1, 1, 2, 3, 4,  5, 6, 7, 8, 34, 6,
+                                    9,  9,  9, 9, 2, 4, 0, 20, 3, 3, 7, 4, 2,  1};
+
+void expect_clean(const Sent& left) {
+  using Present = net::TcpOptions::Present;
+  EXPECT_EQ(left.flags, net::kSyn | net::kAck);
+  EXPECT_EQ(left.reserved, 0);
+  EXPECT_EQ(left.urgent_pointer, 0);
+  EXPECT_EQ(left.options.present, Present::kMss | Present::kWindowScale | Present::kSackPermitted);
+  EXPECT_EQ(left.options.mss, net::kMssMin);
+  EXPECT_EQ(left.options.window_scale, 7);
+}
+
+TEST(TcpOptions, TheSynAckLeavesCleanAndCleanAgain) {
+  TestLink link;
+  link.client_options = {3, 3, 2, 1};
+  link.syn();
+  auto answer = link.segment(kDown, link.server_isn, link.client_isn + 1, net::kSyn | net::kAck);
+  answer.options = kOddSynOptions;
+  answer.reserved = 15;
+  answer.urgent_pointer = 7;
+  expect_forwarded(link.pass(kDown, answer));
+  expect_clean(link.sent[1].back());
+  // Once more before the client's last acknowledgement, and once more behind it.
+  expect_forwarded(link.pass(kDown, answer));
+  expect_clean(link.sent[1].back());
+  link.last_ack();
+  ASSERT_TRUE(link.is_open);
+  expect_forwarded(link.pass(kDown, answer));
+  ASSERT_EQ(link.sent[1].size(), 3U);
+  expect_clean(link.sent[1].back());
+}
+
+TEST(TcpOptions, InMonitorTheSynAckLeavesAsItCame) {
+  TestLink link;
+  link.enforce = false;
+  link.syn();
+  auto answer = link.segment(kDown, link.server_isn, link.client_isn + 1, net::kSyn | net::kAck);
+  answer.options = kOddSynOptions;
+  answer.reserved = 15;
+  answer.urgent_pointer = 7;
+  expect_forwarded(link.pass(kDown, answer));
+  const Sent& left = link.sent[1].back();
+  EXPECT_EQ(left.reserved, 15);
+  EXPECT_EQ(left.urgent_pointer, 7);
+  EXPECT_TRUE(left.options.has(net::TcpOptions::kMultipath));
+  EXPECT_EQ(left.options.mss, 20);
 }
 
 }  // namespace

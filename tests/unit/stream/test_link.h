@@ -28,6 +28,9 @@ struct Sent {
   std::uint32_t sequence;
   std::uint8_t flags;
   std::string payload;
+  std::uint8_t reserved;         ///< bits behind the data offset
+  std::uint16_t urgent_pointer;  ///< whatever the flag says
+  net::TcpOptions options;
 };
 
 /// One connection with its handshake table, pools and a sink, fed with built frames. Everything
@@ -226,7 +229,8 @@ class TestLink {
   void record(Direction direction, const net::ParsedPacket& packet) {
     EXPECT_TRUE(net::verify_tcp_checksum(packet));
     sent[static_cast<unsigned>(direction)].push_back(
-        {packet.sequence, packet.tcp_flags, std::string(base::as_text(packet.payload()))});
+        {packet.sequence, packet.tcp_flags, std::string(base::as_text(packet.payload())),
+         packet.tcp_reserved, packet.urgent_pointer, packet.options});
   }
 
   std::vector<std::uint8_t> pool_memory_;
