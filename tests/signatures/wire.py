@@ -95,6 +95,8 @@ def wrap(encoding, value, name='value'):
         return request(fields=[(argument, value)])
     if kind == 'raw':
         return request('POST', '/v1/items', (), octets(value), argument or 'text/plain')
+    if kind == 'part':  # the content of an uploaded file of this type
+        return multipart([('file', 'upload.bin', argument, value)])
     if kind == 'named':  # the value under a given argument name
         return request(target=f'/v1/items?{percent(argument)}={percent(value)}')
     if kind == 'named-json':
