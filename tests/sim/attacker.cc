@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include <algorithm>
+#include <array>
 
 #include "tests/sim/http.h"
 #include "tests/sim/world.h"
@@ -9,6 +10,24 @@
 /// The attacker sits at the client's end: it knows every number, sends what no client would, and
 /// wants the server to read `other_requests_`. A few oddities come from the server's end.
 namespace sluice::sim {
+namespace {
+
+/// In any order, with options of all four kinds (RFC 8200 section 4.2) and routes not yet taken.
+std::vector<Ip6Header> odd_headers(Random& random) {
+  constexpr std::array<std::uint8_t, 3> kTypes = {Ip6Header::kHopByHop, Ip6Header::kRouting,
+                                                  Ip6Header::kDestination};
+  constexpr std::array<std::uint8_t, 4> kOptions = {0x1e, 0x5e, 0x9e, 0xde};
+  std::vector<Ip6Header> headers(1 + random.below(random.chance(20) ? 10 : 3));
+  for (Ip6Header& header : headers) {
+    header.type = kTypes[random.below(kTypes.size())];
+    header.option = header.type == Ip6Header::kRouting
+                        ? static_cast<std::uint8_t>(random.below(2))
+                        : kOptions[random.chance(50) ? 0 : random.below(kOptions.size())];
+  }
+  return headers;
+}
+
+}  // namespace
 
 void World::inject_frame(Frame frame, bool from_client) {
   // No loss on the attacker's own side: what it sends arrives, a little after what was sent before.
@@ -60,6 +79,7 @@ void World::attack(Oddity oddity) {
     case Oddity::kFinAhead:
     case Oddity::kFinBadAck:
     case Oddity::kServerAckAhead:
+    case Oddity::kRstSack:
       if (client_.established()) attack_state(oddity);
       return;
     case Oddity::kFragment:
@@ -144,6 +164,19 @@ void World::attack_with_data(Oddity oddity) {
       segment.ts_value += static_cast<std::uint32_t>(random.between(1000, 1 << 30));
       segment.ttl = random.chance(50) ? 1 : 64;
       break;
+    case Oddity::kSackLie: {
+      const std::uint32_t begin =
+          segment.ack + static_cast<std::uint32_t>(random.between(-3000, 9000));
+      segment.sack = {{begin, begin + static_cast<std::uint32_t>(random.between(-500, 3000))}};
+      break;
+    }
+    case Oddity::kIp6Odd:
+      // Good bytes that the server does not see or that are not looked at, then the others.
+      segment.payload = data_at(offset, bytes, random.chance(30)).payload;
+      segment.headers = odd_headers(random);
+      inject(segment);
+      segment = data_at(offset, bytes, true);
+      break;
     case Oddity::kVlan:
       segment.vlan = static_cast<std::uint16_t>(1 + random.below(4));
       break;
@@ -188,6 +221,14 @@ void World::attack_state(Oddity oddity) {
       ack.seq = client_.peer_isn() + 1 + static_cast<std::uint32_t>(client_.taken());
       ack.ack = client_.isn() + 1 + static_cast<std::uint32_t>(nxt + random.between(1500, 9000));
       inject(ack, false);
+      break;
+    }
+    case Oddity::kRstSack: {
+      const std::int64_t beyond = nxt + random.between(1, 100);
+      const std::size_t bytes = 1 + random.below(100);
+      inject(data_at(beyond, bytes, false));
+      segment = client_.segment_at(beyond + static_cast<std::int64_t>(bytes), "", now_);
+      segment.flags = kRst;
       break;
     }
     default:
@@ -281,6 +322,13 @@ void World::attack_fragments(Oddity oddity) {
   if (!overlap) {
     std::vector<Frame> pieces = write_fragments(whole, 8 * (5 + random.below(10)));
     if (random.chance(50)) std::reverse(pieces.begin(), pieces.end());
+    if (good.ipv6 && random.chance(30)) {
+      // An atomic one with the same id belongs to none of them (RFC 6946).
+      Tcp atomic = data_at(nxt, 60, true);
+      atomic.ip_id = good.ip_id;
+      atomic.headers = {{Ip6Header::kFragment, 0}};
+      pieces.insert(pieces.begin() + 1, write_frame(atomic));
+    }
     for (Frame& piece : pieces) inject_frame(std::move(piece));
     return;
   }
@@ -289,7 +337,8 @@ void World::attack_fragments(Oddity oddity) {
   Tcp bad = data_at(nxt, 120, true);
   bad.ip_id = good.ip_id;
   const Frame other = write_frame(bad);
-  const std::size_t total = whole.size() - 34;
+  const IpInfo ip = read_ip(whole);
+  const std::size_t total = ip.end - ip.payload;
   const std::size_t middle = 48;
   std::vector<Frame> pieces = {
       write_fragment(random.chance(50) ? whole : other, 0, middle, true),

@@ -10,6 +10,8 @@ namespace {
 
 constexpr Nanos kRtoMin = 200 * kMilli, kRtoMax = 1600 * kMilli;
 constexpr std::int64_t kWindowBytes = 30000;
+constexpr std::uint8_t kSkipped = 0x1e;  ///< an option of experiments that is skipped (RFC 4727)
+constexpr std::size_t kSackBlocksMax = 4;
 
 }  // namespace
 
@@ -25,6 +27,7 @@ Variant Variant::draw(Random& random) {
                        &variant.bytes_behind_fin, &variant.fragments_last}) {
     *oddity = random.chance(50);
   }
+  variant.headers_ignored = random.chance(50);
   return variant;
 }
 
@@ -34,6 +37,8 @@ void Endpoint::start(const Options& options) {
   counts = kept;
   options_ = options;
   random_ = Random(options.seed);
+  renege_random_ = Random(options.seed ^ 0x111);
+  header_random_ = Random(options.seed ^ 0x222);
   isn_ = options.isn;
   ts_base_ = static_cast<std::uint32_t>(random_.next());
   rto_ = kRtoMin;
@@ -41,12 +46,25 @@ void Endpoint::start(const Options& options) {
 
 void Endpoint::emit(const Tcp& segment) {
   if (segment.has(kSyn) && segment.has(kAck) && !options_.shadow) note_timestamp(segment.ts_value);
-  outbox.push_back(write_frame(segment));
+  if (!options_.ip6_headers || !header_random_.chance(30)) {
+    outbox.push_back(write_frame(segment));
+    return;
+  }
+  count(Oddity::kIp6Headers);
+  Tcp longer = segment;
+  if (header_random_.chance(30)) longer.headers.push_back({Ip6Header::kHopByHop, kSkipped});
+  if (header_random_.chance(30)) longer.headers.push_back({Ip6Header::kRouting, 0});
+  const std::uint64_t more = header_random_.below(6);
+  while (longer.headers.size() <= more) {
+    longer.headers.push_back({Ip6Header::kDestination, kSkipped});
+  }
+  outbox.push_back(write_frame(longer));
 }
 
 Tcp Endpoint::segment_at(std::int64_t offset, std::string payload, Nanos now) const {
   Tcp segment;
   segment.to_server = options_.is_client;
+  segment.ipv6 = options_.ipv6;
   segment.seq = isn_ + 1 + static_cast<std::uint32_t>(offset);
   segment.ack = peer_isn_ + 1 + static_cast<std::uint32_t>(next());
   segment.window =
@@ -56,6 +74,11 @@ Tcp Endpoint::segment_at(std::int64_t offset, std::string payload, Nanos now) co
   segment.ts_value = clock(now);
   segment.ts_echo = ts_recent_;
   segment.payload = std::move(payload);
+  for (const auto& [begin, end] : sack_list_.blocks()) {
+    if (!sack_ || segment.sack.size() == kSackBlocksMax - (timestamps_ ? 1 : 0)) break;
+    segment.sack.emplace_back(peer_isn_ + 1 + static_cast<std::uint32_t>(begin),
+                              peer_isn_ + 1 + static_cast<std::uint32_t>(end));
+  }
   return segment;
 }
 
@@ -65,12 +88,41 @@ void Endpoint::open_window(Nanos now) {
   if (now >= window_opens_ && !options_.shadow) offered_ = std::max(offered_, rcv_ + window);
 }
 
-void Endpoint::send_ack(Nanos now) { emit(segment_at(nxt_, "", now)); }
+void Endpoint::send_ack(Nanos now) {
+  Tcp segment = segment_at(nxt_, "", now);
+  if (!segment.sack.empty()) count(Oddity::kSack);
+  if (duplicate_.first != duplicate_.second) {
+    // RFC 2883: the duplicate stands first.
+    count(Oddity::kDsack);
+    if (segment.sack.size() == kSackBlocksMax - (timestamps_ ? 1 : 0)) segment.sack.pop_back();
+    segment.sack.emplace(segment.sack.begin(),
+                         peer_isn_ + 1 + static_cast<std::uint32_t>(duplicate_.first),
+                         peer_isn_ + 1 + static_cast<std::uint32_t>(duplicate_.second));
+    duplicate_ = {0, 0};
+  }
+  emit(segment);
+}
+
+void Endpoint::note_duplicate(std::int64_t begin, std::int64_t end) {
+  if (sack_ && options_.dsack) duplicate_ = {begin, end};
+}
+
+Tcp Endpoint::syn_ack(Nanos now) const {
+  Tcp answer = segment_at(-1, "", now);
+  answer.flags = kSyn | kAck;
+  answer.mss = 1400;
+  answer.window = static_cast<std::uint16_t>(offered_);
+  answer.window_scale = own_scale_ != 0 ? own_scale_ : -1;
+  answer.sack_permitted = sack_;
+  return answer;
+}
 
 void Endpoint::connect(Nanos now) {
   state_ = State::kSynSent;
   Tcp syn;
   syn.to_server = true;
+  syn.ipv6 = options_.ipv6;
+  syn.sack_permitted = options_.sack;
   syn.seq = isn_;
   syn.flags = kSyn;
   syn.mss = 1400;
@@ -129,18 +181,15 @@ void Endpoint::work(Nanos now) {
     if (state_ == State::kSynSent) {
       connect(now);
     } else {
-      Tcp syn = segment_at(-1, "", now);
-      syn.flags = kSyn | kAck;
-      syn.window = static_cast<std::uint16_t>(offered_);
-      syn.window_scale = own_scale_ != 0 ? options_.window_scale : -1;
-      emit(syn);
+      emit(syn_ack(now));
       arm(now);
     }
     return;
   }
   const std::int64_t end = static_cast<std::int64_t>(out_.size()) + (fin_wanted_ ? 1 : 0);
   if (una_ < nxt_ && now >= rto_at_) {
-    // Everything again, with other borders or the old ones.
+    // Everything again, with other borders or the old ones, also what the peer told of.
+    scoreboard_.clear();
     if (options_.resegment) {
       count(Oddity::kResegment);
       random_ = Random(random_.next());
@@ -172,6 +221,10 @@ void Endpoint::work(Nanos now) {
 
 void Endpoint::accept(const Tcp& syn) {
   peer_isn_ = syn.seq;
+  sack_ = options_.sack && syn.sack_permitted;
+  sack_list_.clear();
+  scoreboard_.clear();
+  duplicate_ = {0, 0};
   timestamps_ = options_.timestamps && syn.timestamps;
   const bool scaled = options_.window_scale >= 0 && syn.window_scale >= 0;
   peer_scale_ = scaled ? std::min(syn.window_scale, 14) : 0;
@@ -202,12 +255,7 @@ void Endpoint::on_closed(const Tcp& segment, Nanos now) {
   isn_ += 0x10000;
   delivered.push_back({segment.seq, isn_, {}});
   if (options_.variant.syn_data_taken && !segment.payload.empty()) put_bytes(0, segment.payload);
-  Tcp answer = segment_at(-1, "", now);
-  answer.flags = kSyn | kAck;
-  answer.mss = 1400;
-  answer.window = static_cast<std::uint16_t>(offered_);
-  answer.window_scale = own_scale_ != 0 ? own_scale_ : -1;
-  emit(answer);
+  emit(syn_ack(now));
   rto_ = kRtoMin;
   arm(now);
 }
@@ -240,11 +288,7 @@ void Endpoint::on_syn(const Tcp& segment, Nanos now) {
     return;
   }
   if (state_ == State::kSynReceived && again) {
-    Tcp answer = segment_at(-1, "", now);
-    answer.flags = kSyn | kAck;
-    answer.window_scale = own_scale_ != 0 ? own_scale_ : -1;
-    answer.window = static_cast<std::uint16_t>(offered_);
-    emit(answer);
+    emit(syn_ack(now));
     return;
   }
   send_ack(now);
@@ -264,6 +308,7 @@ bool Endpoint::sound(const Tcp& segment, std::int64_t offset, Nanos now) {
   }
   const auto length = static_cast<std::int64_t>(segment.payload.size());
   if (!variant.window_ignored && length != 0 && (offset + length <= rcv_ || offset >= offered_)) {
+    if (offset + length <= rcv_) note_duplicate(offset, offset + length);
     send_ack(now);
     return false;
   }
@@ -283,14 +328,45 @@ void Endpoint::take_ack(const Tcp& segment, Nanos now) {
       una_ + static_cast<std::int32_t>(segment.ack - (isn_ + 1 + static_cast<std::uint32_t>(una_)));
   if (ack > nxt_) return;
   edge_ = std::max(edge_, ack + (std::int64_t{segment.window} << peer_scale_));
+  take_sack(segment);
   if (ack > una_) {
     una_ = ack;
     rto_ = kRtoMin;
     duplicate_acks_ = 0;
     if (una_ < nxt_) arm(now);
+    scoreboard_.forget_below(una_);
   } else if (ack == una_ && una_ < nxt_ && segment.payload.empty() && ++duplicate_acks_ == 3) {
-    send_from(una_, std::min(nxt_, una_ + options_.segment_bytes), now);
+    send_hole(now);
   }
+}
+
+void Endpoint::take_sack(const Tcp& segment) {
+  if (!sack_ || options_.shadow) return;
+  for (const auto& [begin, end] : segment.sack) {
+    const auto offset = [&](std::uint32_t number) {
+      return una_ +
+             static_cast<std::int32_t>(number - (isn_ + 1 + static_cast<std::uint32_t>(una_)));
+    };
+    const bool sound = offset(begin) > una_ && offset(begin) < offset(end) && offset(end) <= nxt_;
+    if (sound) scoreboard_.add(offset(begin), offset(end));
+  }
+}
+
+/// A segment of what is missing first.
+void Endpoint::send_hole(Nanos now) {
+  const std::int64_t end = std::min(nxt_, una_ + options_.segment_bytes);
+  send_from(una_, scoreboard_.hole_end(una_, end), now);
+}
+
+/// Out of memory: RFC 2018 section 8 lets a receiver forget what it has not acknowledged.
+void Endpoint::renege() {
+  const bool has_more = static_cast<std::int64_t>(queue_.size()) > rcv_ || !linux_queue_.empty();
+  if (!options_.reneges || !has_more || !renege_random_.chance(3)) return;
+  count(Oddity::kRenege);
+  queue_.resize(std::min(queue_.size(), static_cast<std::size_t>(rcv_)));
+  linux_queue_.clear();
+  sack_list_.clear();
+  if (!peer_fin_taken_) peer_fin_ = -1;
 }
 
 void Endpoint::put_bytes(std::int64_t offset, std::string_view bytes) {
@@ -331,7 +407,10 @@ void Endpoint::take_data(Tcp segment, std::int64_t offset, Nanos now) {
       segment.urgent <= segment.payload.size()) {
     urgent_cut_ = offset + std::max(0, segment.urgent - 1);
   }
+  if (offset + length <= rcv_) note_duplicate(offset, offset + length);
+  if (offset > rcv_ && length != 0) sack_list_.add(offset, offset + length);
   put_bytes(offset, segment.payload);
+  sack_list_.advance(rcv_, static_cast<std::int64_t>(queue_.size()) <= rcv_);
   if (segment.has(kFin) && (peer_fin_ < 0 || peer_fin_ > offset + length)) {
     peer_fin_ = offset + length;
   }
@@ -340,6 +419,7 @@ void Endpoint::take_data(Tcp segment, std::int64_t offset, Nanos now) {
 }
 
 void Endpoint::answer_data(Nanos now) {
+  renege();
   if (options_.zero_window && window_opens_ == 0 && random_.chance(10)) {
     count(Oddity::kZeroWindow);
     window_opens_ = now + 400 * kMilli;
@@ -368,6 +448,7 @@ void Endpoint::on_frame(const Frame& frame, Nanos now) {
   Tcp segment;
   if (!read_frame(whole.empty() ? frame : whole, segment)) return;
   if (segment.checksum_wrong && !options_.variant.checksum_ignored) return;
+  if (!headers_sound(segment) && !options_.variant.headers_ignored) return;
   if (state_ == State::kDead) return;
   if (state_ == State::kClosed) return on_closed(segment, now);
   const std::int64_t offset =

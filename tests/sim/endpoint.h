@@ -12,6 +12,7 @@
 #include "tests/sim/linux_queue.h"
 #include "tests/sim/oddities.h"
 #include "tests/sim/reassembly.h"
+#include "tests/sim/sack.h"
 
 namespace sluice::sim {
 
@@ -35,8 +36,9 @@ struct Variant {
   bool syn_restarts = false;        ///< SYN inside a connection starts a new one
   bool second_syn_adopted = false;  ///< before the handshake ends
   bool bytes_behind_fin = false;
-  bool fragments_last = false;  ///< later fragments win
-  bool linux = false;           ///< as Linux 6 does: linux_receiver.cc, held against the real one
+  bool fragments_last = false;   ///< later fragments win
+  bool headers_ignored = false;  ///< any IPv6 extension header is skipped
+  bool linux = false;            ///< as Linux 6 does: linux_receiver.cc, held against the real one
 
   static Variant honest() { return {}; }
   static Variant of_linux() {
@@ -66,6 +68,9 @@ class Endpoint {
     bool tiny_segments = false, resegment = false, keep_alive = false;
     bool zero_window = false;
     bool handshake_data = false;
+    bool ipv6 = false, ip6_headers = false;
+    bool sack = false, dsack = false;
+    bool reneges = false;
     bool shadow = false;  ///< a real stack stands in this one's place, and is followed
     std::uint64_t seed = 1;
   };
@@ -119,6 +124,12 @@ class Endpoint {
   void take_data(Tcp segment, std::int64_t offset, Nanos now);
   void answer_data(Nanos now);
   void put_bytes(std::int64_t offset, std::string_view bytes);
+  /// Is told of by the next acknowledgement.
+  void note_duplicate(std::int64_t begin, std::int64_t end);
+  void take_sack(const Tcp& segment);
+  void send_hole(Nanos now);
+  void renege();
+  [[nodiscard]] Tcp syn_ack(Nanos now) const;
   void accept(const Tcp& syn);
   void arm(Nanos now);
   void open_window(Nanos now);
@@ -161,6 +172,11 @@ class Endpoint {
   std::int64_t urgent_cut_ = -1;
   std::vector<std::int16_t> queue_;  ///< bytes by offset; -1: missing
   Reassembly fragments_;
+  bool sack_ = false;
+  SackList sack_list_;
+  SackList::Block duplicate_{0, 0};
+  Scoreboard scoreboard_;
+  Random renege_random_{1}, header_random_{1};
   // Of Linux
   LinuxQueue linux_queue_;
   std::int64_t acknowledged_ = 0;             ///< the last acknowledgement that was sent

@@ -73,7 +73,8 @@ bool Endpoint::sound_linux(const Tcp& segment, std::int64_t offset, Nanos now) {
   const bool old = timestamps_ && too_old(segment, 1) && !reset;
   const bool outside = end < acknowledged_ || offset > std::max(offered_, next());
   // Behind a FIN also the number of the FIN itself is taken.
-  const bool exact = offset == next() || (peer_fin_taken_ && offset == next() - 1);
+  const bool exact = offset == next() || (peer_fin_taken_ && offset == next() - 1) ||
+                     (sack_ && !outside && offset == sack_list_.highest());
   if (reset && exact) {
     close();
     return false;
@@ -88,7 +89,8 @@ bool Endpoint::sound_linux(const Tcp& segment, std::int64_t offset, Nanos now) {
 bool Endpoint::foretold(const Tcp& segment, std::int64_t offset) const {
   return (segment.flags & ~kPsh) == kAck && offset == rcv_ && linux_queue_.empty() &&
          segment.window == window_ && offered_ > rcv_ && urgent_cut_ < rcv_ && !peer_fin_taken_ &&
-         segment.timestamps == timestamps_ && !(timestamps_ && too_old(segment, 0));
+         segment.timestamps == timestamps_ && segment.sack.empty() &&
+         !(timestamps_ && too_old(segment, 0));
 }
 
 /// False: the acknowledgement is refused, and the segment with it.
@@ -143,9 +145,11 @@ void Endpoint::take_data_linux(const Tcp& segment, std::int64_t offset, Nanos no
     return;
   }
   const bool closed = offered_ <= rcv_ && !taken.bytes.empty();
+  if (taken.end() <= rcv_) note_duplicate(offset, taken.end());
   if (taken.end() <= rcv_ || closed || (offset > rcv_ && offset >= offered_)) {
     return send_ack(now);
   }
+  if (offset > rcv_) sack_list_.add(offset, taken.end());
   linux_queue_.add(std::move(taken));
   while (!peer_fin_taken_ && linux_queue_.pull(rcv_, taken)) {
     if (taken.end() <= rcv_) continue;
@@ -155,6 +159,7 @@ void Endpoint::take_data_linux(const Tcp& segment, std::int64_t offset, Nanos no
     peer_fin_taken_ = true;
     linux_queue_.clear();
   }
+  sack_list_.advance(rcv_, linux_queue_.empty());
   if (!options_.shadow) acknowledged_ = next();
   answer_data(now);
 }

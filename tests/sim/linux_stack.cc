@@ -25,9 +25,10 @@
 namespace sluice::sim {
 namespace {
 
-constexpr std::size_t kIp = 14, kTcp = 34;
-constexpr std::uint32_t kClient = 0xc0000201, kNetwork = 0x0a000000;
-constexpr int kReceiveBytes = 4 << 20;
+constexpr std::size_t kIp = 14;
+/// The part of the client's address by which seeds differ: all of IPv4's, the end of IPv6's.
+constexpr std::uint32_t kClient4 = 0xc0000201, kClient6 = 1, kNetwork = 0x0a000000;
+constexpr int kReceiveBytes = 4 << 20, kReceiveBytesShort = 8 << 10;
 
 /// The device has the server's MAC address of the simulator's frames, the neighbour the client's.
 constexpr const char* kCommands[] = {
@@ -36,9 +37,12 @@ constexpr const char* kCommands[] = {
     "ip addr add 198.51.100.2/24 dev sim0",
     "ip neigh add 198.51.100.1 lladdr 02:00:00:00:00:01 dev sim0",
     "ip route add 10.0.0.0/8 via 198.51.100.1 dev sim0 quickack 1",
+    "ip addr add 2001:db8::2/64 dev sim0 nodad",
+    "ip neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev sim0",
+    "ip route add 2001:db8:0:1::/64 via 2001:db8::1 dev sim0 quickack 1",
 };
 /// Every segment gets its answer at once, and no connection has a past.
-constexpr std::array<std::array<const char*, 2>, 8> kSettings = {{
+constexpr std::array<std::array<const char*, 2>, 11> kSettings = {{
     {"net/ipv4/tcp_invalid_ratelimit", "0"},
     {"net/ipv4/tcp_challenge_ack_limit", "2147483647"},
     {"net/ipv4/tcp_no_metrics_save", "1"},
@@ -46,7 +50,10 @@ constexpr std::array<std::array<const char*, 2>, 8> kSettings = {{
     {"net/ipv4/tcp_timestamps", "1"},
     {"net/ipv4/conf/all/rp_filter", "0"},
     {"net/ipv4/ipfrag_high_thresh", "268435456"},
-    {"net/ipv6/conf/all/disable_ipv6", "1"},
+    {"net/ipv6/ip6frag_high_thresh", "268435456"},
+    {"net/ipv6/conf/sim0/accept_ra", "0"},
+    {"net/ipv6/conf/sim0/router_solicitations", "0"},
+    {"net/ipv6/conf/sim0/addr_gen_mode", "1"},
 }};
 
 std::uint32_t get16(const Frame& frame, std::size_t at) {
@@ -66,13 +73,22 @@ void correct(Frame& frame, std::size_t checksum, std::uint32_t from, std::uint32
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   set16(frame, checksum, ~sum);
 }
-void change(Frame& frame, std::size_t at, std::uint32_t to, std::size_t checksum,
-            bool has_tcp_header) {
+std::uint32_t replace32(Frame& frame, std::size_t at, std::uint32_t to) {
   const std::uint32_t from = get32(frame, at);
   set16(frame, at, to >> 16);
   set16(frame, at + 2, to);
-  if (at < kTcp) correct(frame, checksum, from, to);
-  if (has_tcp_header) correct(frame, kTcp + 16, from, to);
+  return from;
+}
+/// Of the source or the destination, with the checksums over it. tcp: 0 where its header is not.
+void change_address(Frame& frame, bool source, std::uint32_t to, std::size_t tcp) {
+  const bool ipv6 = frame[kIp] >> 4 == 6;
+  const std::size_t at = kIp + (ipv6 ? (source ? 20 : 36) : (source ? 12 : 16));
+  const std::uint32_t from = replace32(frame, at, to);
+  if (!ipv6) correct(frame, kIp + 10, from, to);
+  if (tcp != 0) correct(frame, tcp + 16, from, to);
+}
+void change_number(Frame& frame, std::size_t tcp, std::size_t field, std::uint32_t to) {
+  correct(frame, tcp + 16, replace32(frame, tcp + field, to), to);
 }
 void set_option(int descriptor, int level, int name, int value) {
   setsockopt(descriptor, level, name, &value, sizeof value);
@@ -123,25 +139,29 @@ void LinuxStack::close_sockets() {
   listener_ = -1;
 }
 
-void LinuxStack::start(int window_bytes) {
+void LinuxStack::start(const Options& options) {
   close_sockets();
   ++runs_;
+  ipv6_ = options.ipv6;
   address_ = kNetwork | (runs_ / 250 << 8 & 0xffff00) | (1 + runs_ % 250);
   shift_ = kernel_isn_ = 0;
   delivered.clear();
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  std::ofstream("/proc/sys/net/ipv4/tcp_sack") << (options.sack ? "1" : "0");
+  listener_ = socket(ipv6_ ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   set_option(listener_, SOL_SOCKET, SO_REUSEADDR, 1);
   // Room for all that can be in the window, however small the segments: the kernel drops by the
   // memory that they take, which the model does not count.
-  set_option(listener_, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBytes);
-  set_option(listener_, IPPROTO_TCP, TCP_WINDOW_CLAMP, window_bytes);
+  set_option(listener_, SOL_SOCKET, SO_RCVBUFFORCE,
+             options.short_of_memory ? kReceiveBytesShort : kReceiveBytes);
+  set_option(listener_, IPPROTO_TCP, TCP_WINDOW_CLAMP, options.window_bytes);
   set_option(listener_, IPPROTO_TCP, TCP_NODELAY, 1);
   const linger abort_at_close{1, 0};
   setsockopt(listener_, SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof abort_at_close);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(80);
-  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  sockaddr_in6 address{};  // longer than IPv4's, whose port has the same place
+  address.sin6_family = ipv6_ ? AF_INET6 : AF_INET;
+  address.sin6_port = htons(80);
+  const socklen_t bytes = ipv6_ ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), bytes) != 0 ||
       listen(listener_, 64) != 0) {
     std::perror("listen");
     std::abort();
@@ -151,12 +171,11 @@ void LinuxStack::start(int window_bytes) {
 
 void LinuxStack::on_frame(const Frame& original, std::uint32_t server_isn) {
   Frame frame = original;
-  const IpInfo ip = read_ip(frame);
-  if (ip.header != kIp) frame.erase(frame.begin() + 12, frame.begin() + 16);
-  const bool has_tcp_header = ip.offset == 0;
-  change(frame, kIp + 12, address_, kIp + 10, has_tcp_header);
-  if (has_tcp_header && (frame[kTcp + 13] & kAck) != 0) {
-    change(frame, kTcp + 8, get32(frame, kTcp + 8) - shift_, 0, true);
+  if (read_ip(frame).header != kIp) frame.erase(frame.begin() + 12, frame.begin() + 16);
+  const std::size_t tcp = tcp_start(frame);
+  change_address(frame, true, address_, tcp);
+  if (tcp != 0 && (frame[tcp + 13] & kAck) != 0) {
+    change_number(frame, tcp, 8, get32(frame, tcp + 8) - shift_);
   }
   if (write(tap_, frame.data(), frame.size()) < 0) std::perror("tap");
   collect(server_isn);
@@ -169,24 +188,26 @@ void LinuxStack::collect(std::uint32_t server_isn) {
   ssize_t size = 0;
   while ((size = read(tap_, buffer.data(), buffer.size())) > 0) {
     Frame frame(buffer.begin(), buffer.begin() + size);
-    if (frame.size() < kTcp + 20 || get16(frame, 12) != 0x0800) continue;
-    if (frame[kIp + 9] != 6 || get32(frame, kIp + 16) != address_) continue;
+    const std::size_t address = kIp + (ipv6_ ? 36 : 16);
+    if (frame.size() < address + 24 || get16(frame, 12) != (ipv6_ ? 0x86ddU : 0x0800U)) continue;
+    if (get32(frame, address) != address_ || tcp_start(frame) == 0) continue;
     take_answer(frame, server_isn);
     outbox.push_back(std::move(frame));
   }
 }
 
 void LinuxStack::take_answer(Frame& frame, std::uint32_t server_isn) {
-  const std::uint32_t seq = get32(frame, kTcp + 4);
-  const std::uint8_t flags = frame[kTcp + 13];
+  const std::size_t tcp = tcp_start(frame);
+  const std::uint32_t seq = get32(frame, tcp + 4);
+  const std::uint8_t flags = frame[tcp + 13];
   if ((flags & kSyn) != 0 && (shift_ == 0 || seq != kernel_isn_)) {
     kernel_isn_ = seq;
     shift_ = server_isn - seq;
-    client_isn_ = get32(frame, kTcp + 8) - 1;
+    client_isn_ = get32(frame, tcp + 8) - 1;
     server_isn_ = server_isn;
   }
-  change(frame, kIp + 16, kClient, kIp + 10, true);
-  change(frame, kTcp + 4, seq + shift_, 0, true);
+  change_address(frame, false, ipv6_ ? kClient6 : kClient4, tcp);
+  change_number(frame, tcp, 4, seq + shift_);
 }
 
 void LinuxStack::read_sockets() {

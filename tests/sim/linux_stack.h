@@ -33,8 +33,13 @@ class LinuxStack {
   /// The model was held against this version. Of another one a difference is a finding, not a
   /// failure: the simulator counts it with what the model does not claim to know.
   [[nodiscard]] static bool is_measured_version();
-  /// Listens anew. window_bytes: the kernel offers no more.
-  void start(int window_bytes);
+  struct Options {
+    bool ipv6 = false, sack = true;
+    bool short_of_memory = false;
+    int window_bytes = 0;  ///< the kernel offers no more
+  };
+  /// Listens anew.
+  void start(const Options& options);
   /// server_isn: by which the connection that this frame may begin is to be known.
   void on_frame(const Frame& frame, std::uint32_t server_isn);
   /// Of the newest connection.
@@ -60,6 +65,7 @@ class LinuxStack {
 
   int tap_ = -1, listener_ = -1;
   std::vector<Socket> sockets_;
+  bool ipv6_ = false;
   std::uint32_t runs_ = 0, address_ = 0;
   std::uint32_t kernel_isn_ = 0, shift_ = 0;  ///< kernel's numbers and the simulator's
   std::uint32_t client_isn_ = 0, server_isn_ = 0;

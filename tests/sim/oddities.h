@@ -62,7 +62,17 @@ namespace sluice::sim {
   X(kVlan, "vlan", "a segment in another VLAN")                                            \
   X(kReuse, "reuse", "a new connection on the same ports after a reset")                   \
   X(kFragment, "fragment", "a segment in fragments")                                       \
-  X(kFragmentOverlap, "fragment_overlap", "fragments that overlap with other bytes")
+  X(kFragmentOverlap, "fragment_overlap", "fragments that overlap with other bytes")       \
+  /* drawn apart from those before, whose seeds mean what they meant: of honest stacks */  \
+  X(kSack, "sack", "an acknowledgement that tells of bytes beyond a gap")                  \
+  X(kDsack, "dsack", "an acknowledgement that tells of a duplicate")                       \
+  X(kRenege, "renege", "the server drops what it has beyond a gap, also what it told of")  \
+  X(kIpv6, "ipv6", "a connection over IPv6")                                               \
+  X(kIp6Headers, "ip6_headers", "extension headers that every host skips")                 \
+  /* of an attacker */                                                                     \
+  X(kSackLie, "sack_lie", "data that tells of bytes that nobody sent")                     \
+  X(kRstSack, "rst_sack", "RST at the end of what lies beyond a gap")                      \
+  X(kIp6Odd, "ip6_odd", "data behind extension headers that hosts refuse")
 
 enum class Oddity : std::uint8_t {
 #define SLUICE_X(enumerator, name, meaning) enumerator,
@@ -72,6 +82,11 @@ enum class Oddity : std::uint8_t {
 };
 inline constexpr std::size_t kOddityCount = static_cast<std::size_t>(Oddity::kCount);
 inline constexpr std::size_t kFirstHostile = static_cast<std::size_t>(Oddity::kPlainAttack);
+inline constexpr std::size_t kDrawnApart = static_cast<std::size_t>(Oddity::kSack);
+inline constexpr std::size_t kHostileApart = static_cast<std::size_t>(Oddity::kSackLie);
+constexpr bool is_hostile(std::size_t oddity) {
+  return (oddity >= kFirstHostile && oddity < kDrawnApart) || oddity >= kHostileApart;
+}
 
 inline constexpr std::array<std::string_view, kOddityCount> kOddityNames = {
 #define SLUICE_X(enumerator, name, meaning) name,

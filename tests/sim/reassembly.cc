@@ -7,11 +7,6 @@
 #include <utility>
 
 namespace sluice::sim {
-namespace {
-
-constexpr std::size_t kIpHeader = 20;
-
-}  // namespace
 
 Reassembly::Datagram& Reassembly::find(std::uint16_t id) {
   const auto found = std::find_if(datagrams_.begin(), datagrams_.end(),
@@ -63,9 +58,8 @@ bool Reassembly::join(const Datagram& datagram, Policy policy, std::string& join
 
 bool Reassembly::add(const Frame& frame, Policy policy, Frame& whole) {
   const IpInfo ip = read_ip(frame);
-  const std::size_t start = ip.header + kIpHeader;
-  if (ip.end < start) return false;
-  const Piece piece{ip.offset, std::string(frame.begin() + static_cast<std::ptrdiff_t>(start),
+  if (ip.end < ip.payload) return false;
+  const Piece piece{ip.offset, std::string(frame.begin() + static_cast<std::ptrdiff_t>(ip.payload),
                                            frame.begin() + static_cast<std::ptrdiff_t>(ip.end))};
   Datagram& datagram = find(ip.id);
   const auto forget = [&] {
@@ -80,12 +74,7 @@ bool Reassembly::add(const Frame& frame, Policy policy, Frame& whole) {
   if (!ip.more) datagram.total = piece.end();
   std::string joined;
   if (!join(datagram, policy, joined)) return false;
-  whole.assign(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(start));
-  whole.insert(whole.end(), joined.begin(), joined.end());
-  whole[ip.header + 6] = whole[ip.header + 7] = 0;
-  const std::size_t length = whole.size() - ip.header;
-  whole[ip.header + 2] = static_cast<std::uint8_t>(length >> 8);
-  whole[ip.header + 3] = static_cast<std::uint8_t>(length);
+  whole = write_joined(frame, joined);
   forget();
   return true;
 }

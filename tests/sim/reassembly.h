@@ -11,7 +11,7 @@
 
 namespace sluice::sim {
 
-/// Joins IPv4 fragments as one receiving stack does.
+/// Joins IP fragments as one receiving stack does.
 class Reassembly {
  public:
   /// kFirst, kLast: which byte of a place wins. kLinux: a piece that lies within what is there is

@@ -41,7 +41,9 @@ std::string WireMonitor::problem(const std::vector<Inspected>& all) const {
     }
     return "";
   }
-  return left_.empty() ? "" : "bytes left of a connection that was not inspected";
+  // What lies beyond a gap may leave before anything is inspected.
+  const bool in_sequence = !left_.empty() && left_.front() >= 0;
+  return in_sequence ? "bytes left of a connection that was not inspected" : "";
 }
 
 /// What the server has acknowledged it has read: any garbage may stand there.
@@ -65,6 +67,7 @@ std::string WireMonitor::check_bytes(const Tcp& segment) {
 std::string WireMonitor::to_server(const Tcp& segment) {
   if (segment.checksum_wrong) return "a wrong checksum left";
   if (segment.has(kUrg)) return "urgent data left";
+  if (!headers_sound(segment)) return "extension headers that hosts refuse left";
   if (segment.has(kSyn)) {
     if (!segment.payload.empty()) return "a SYN with data left";
     if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
@@ -83,8 +86,9 @@ std::string WireMonitor::to_server(const Tcp& segment) {
     }
     return "";
   }
-  if (phase_ == Phase::kAnswered && segment.has(kAck) && segment.ack == server_isn_ + 1 &&
-      !segment.has(kRst)) {
+  // The segment that completes the handshake may be held while others leave.
+  if (phase_ == Phase::kAnswered && segment.has(kAck) && !segment.has(kRst) &&
+      distance(server_isn_, segment.ack) > 0 && distance(server_next_, segment.ack) <= 0) {
     phase_ = Phase::kOpen;
   }
   if (segment.has(kRst) && !segment.payload.empty()) return "a RST with data left";

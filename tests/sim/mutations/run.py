@@ -121,8 +121,7 @@ def main():
     source, folder = pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3]).resolve()
     seeds = ["--seeds", SEEDS, "--failures-max", "1"]
     mutations = {
-        "stream": [(n, f"stream/{f}", o, w, "tests/sim/stream_sim", seeds)
-                   for n, f, o, w in stream.MUTATIONS],
+        "stream": [(*m, "tests/sim/stream_sim", seeds) for m in stream.MUTATIONS],
         "engine": [(*m, "tests/sim/engine_sim", seeds) for m in engine.MUTATIONS],
         "unit": [(*m[:5], [f"--gtest_filter={m[5]}"]) for m in unit.MUTATIONS]}[which]
     chosen = [m for m in mutations if not sys.argv[4:] or m[0] in sys.argv[4:]]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the Sluice authors
-"""Checks of the stream room that stream_sim must miss when they are gone."""
+"""Checks of the stream room, and of net on IPv6, that stream_sim must miss when they are gone."""
 
-CC, SINK, SHAKE = "tcp_connection.cc", "tcp_connection_sink.h", "handshake.cc"
+CC, SINK, SHAKE = ("stream/tcp_connection.cc", "stream/tcp_connection_sink.h", "stream/handshake.cc")
+CHAIN = "net/ipv6_chain.cc"
 
 # name, file, text, what replaces it
 MUTATIONS = [
@@ -50,4 +51,15 @@ MUTATIONS = [
      "if (direction == Direction::kToServer) return forward();"),
     ("second_syn_hides_options", SHAKE, "known.timestamps = known.timestamps || again.timestamps;",
      "known.timestamps = again.timestamps;"),
+    # RFC 2018 section 8: what was told of may be forgotten again.
+    ("selective_acknowledgement_believed", CC, "if (offset <= acknowledged.acknowledged) return;",
+     """if (packet.options.sack_blocks != 0) {
+          offset = offset_of(acknowledged,
+                             base::load_be32(packet.frame.data() + packet.options.sack_offset + 4));
+        }
+        if (offset <= acknowledged.acknowledged) return;"""),
+    ("discarding_options_pass", CHAIN, "if ((at[i] & 0xc0) != 0) return Reason::kIp6Option;", ""),
+    ("untaken_routes_pass", CHAIN, "if (header[2] == 0 || header[3] != 0) note(Reason::kIp6Rh);", ""),
+    ("hop_by_hop_anywhere", CHAIN,
+     "if (chain_.protocol == kHopByHop && headers != 0) return fail(Reason::kIp6Chain);", ""),
 ]
