@@ -113,6 +113,44 @@ TEST(Evaluator, ChainsNeedEveryLinkAndSeeCaptures) {
   EXPECT_TRUE(judge(rules, get("/?a=x-y")).ids.empty());
 }
 
+/// As in ModSecurity 3 a link is asked once, behind all values of the rule before it.
+TEST(Evaluator, CP10_ALinkSeesTheLastCaptureButEveryMatchedValue) {
+  const std::string captures =
+      "SecRule ARGS \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
+      "SecRule TX:2 \"@streq %{TX.1}\" \"t:none\"\n";
+  EXPECT_EQ(judge(captures, get("/?a=x-y&b=z-z")).ids, Ids{1});
+  EXPECT_TRUE(judge(captures, get("/?a=z-z&b=x-y")).ids.empty());
+  const std::string values =
+      "SecRule ARGS \"@rx \\w-\\w\" \"id:1,phase:2,deny,log,chain\"\n"
+      "SecRule MATCHED_VARS \"@streq z-z\" \"t:none\"\n";
+  EXPECT_EQ(judge(values, get("/?a=x-y&b=z-z")).ids, Ids{1});
+  EXPECT_EQ(judge(values, get("/?a=z-z&b=x-y")).ids, Ids{1});
+}
+
+TEST(Evaluator, CP5_PatternsThatMatchEverythingStayWithinTheBudget) {
+  const LoadedRules loaded = load_text(
+      "SecRule ARGS \"@rx .\" \"id:1,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@rx .*\" \"id:2,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@rx a*\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@pm a\" \"id:4,phase:2,pass,log\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge one(*loaded.ruleset);
+  const std::string value(100000, 'a');
+  const Judged judged = one.run(post("application/x-www-form-urlencoded", "a=" + value));
+  EXPECT_EQ(judged.ids, (Ids{1, 2, 3, 4}));
+  EXPECT_TRUE(judged.limits.empty());
+  // A match, not the number of its places, is what costs: the budget has 18 for each byte.
+  EXPECT_LT(judged.steps, value.size());
+}
+
+TEST(Evaluator, HB1_ABodyOfAnUnlistedTypeIsLookedAtRaw) {
+  const std::string rules =
+      "SecRule REQUEST_BODY \"@contains <attack\" \"id:1,phase:2,deny,log\"\n";
+  for (const char* type : {"application/x-odd", "text/plain", "application/x+json", ""}) {
+    EXPECT_EQ(judge(rules, post(type, "{\"a\":\"<attack\"}")).ids, Ids{1}) << type;
+  }
+}
+
 TEST(Evaluator, CP9_WhatAMacroGivesIsNotExpandedAgain) {
   const std::string rules = "SecRule ARGS:a \"@streq %{ARGS.b}\" \"id:1,phase:2,deny,log\"\n";
   EXPECT_EQ(judge(rules, get("/?a=%25{ARGS.c}&b=%25{ARGS.c}&c=x")).ids, Ids{1});
