@@ -22,20 +22,6 @@ namespace sluice::rules {
 
 namespace {
 
-/// One form of a value: what some of the transformation chains make of it.
-struct Form {
-  Bytes bytes;
-  std::uint64_t classes;
-  std::uint64_t nodes;  ///< abi::node_bit() of each chain that gives it
-};
-
-/// A transformation of a form that is known already.
-struct KnownStep {
-  std::uint8_t from, to, transform, ignores_case;
-};
-
-constexpr std::size_t kFormsMax = 48;  // a chain has at most 32 steps; beyond: rule_budget
-constexpr std::size_t kStepsMax = 96;
 constexpr std::uint8_t kNoForm = 0xff;
 constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
 constexpr std::size_t kAloneBytesMax = 40;
@@ -93,23 +79,18 @@ class Scanner {
       return scan_set(set, value);
     }
     if (waiting_count_ == kWaitingMax) finish();
-    waiting_[waiting_count_++] = {item, set, value, worker.memo.place_of(worker.key, set, value)};
+    scratch_.waiting[waiting_count_++] = {item, set, value,
+                                          worker.memo.place_of(worker.key, set, value)};
   }
   void finish() {
-    for (std::size_t i = 0; i < waiting_count_ && !state_.failed(); ++i) look_up(waiting_[i]);
+    for (std::size_t i = 0; i < waiting_count_ && !state_.failed(); ++i)
+      look_up(scratch_.waiting[i]);
     waiting_count_ = 0;
   }
 
  private:
-  struct Waiting {
-    Item item;
-    std::uint32_t set;
-    Bytes value;
-    Memo::Place place;
-  };
-
   /// A value that was scanned before, from the memo; else scan_set().
-  void look_up(const Waiting& waiting) {
+  void look_up(const WaitingValue& waiting) {
     WorkerScratch& worker = *state_.worker;
     const std::uint32_t serial = state_.ruleset->serial();
     item_ = waiting.item;
@@ -146,21 +127,21 @@ class Scanner {
   }
   bool make_forms();
   bool step(std::uint16_t node);
-  void scan_form(const Form& form);
-  void sieve_by_class(const Form& form);
-  void sieve_by_gram(const Form& form);
-  void sieve_rows(const Form& form, const abi::ScanRows& rows);
-  void sieve_row(const Form& form, const abi::ScanRow& row);
-  [[nodiscard]] static bool has_line_end(const Form& form) {
+  void scan_form(const ValueForm& form);
+  void sieve_by_class(const ValueForm& form);
+  void sieve_by_gram(const ValueForm& form);
+  void sieve_rows(const ValueForm& form, const abi::ScanRows& rows);
+  void sieve_row(const ValueForm& form, const abi::ScanRow& row);
+  [[nodiscard]] static bool has_line_end(const ValueForm& form) {
     return (form.classes & class_bit(ByteClass::kOtherWhitespace)) != 0;
   }
   [[nodiscard]] bool is_of_this_form(std::uint16_t node) const {
     return one_form_ || form_of_node_[node] == current_;
   }
-  void look_closely(const Form& form);
-  bool may_match(abi::ScanKind kind, const Form& form);
-  void match_alone(const abi::ScanPattern& pattern, const Form& form);
-  void scan_database(std::uint32_t database, const Form& form);
+  void look_closely(const ValueForm& form);
+  bool may_match(abi::ScanKind kind, const ValueForm& form);
+  void match_alone(const abi::ScanPattern& pattern, const ValueForm& form);
+  void scan_database(std::uint32_t database, const ValueForm& form);
   void found(const abi::ScanPattern& pattern);
   static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
 
@@ -208,11 +189,9 @@ class Scanner {
   std::size_t form_count_ = 0, step_count_ = 0;
   std::uint16_t found_[Memo::kChecksMax];
   std::size_t found_count_ = 0;  ///< beyond kChecksMax: more than the memo takes
-  static constexpr std::size_t kWaitingMax = 16;
-  Waiting waiting_[kWaitingMax];
   std::size_t waiting_count_ = 0;
-  Form forms_[kFormsMax];
-  KnownStep steps_[kStepsMax];
+  ValueForm* const forms_ = scratch_.forms;
+  KnownStep* const steps_ = scratch_.steps;
   std::uint8_t form_of_node_[abi::kTransformNodesMax];
 };
 
@@ -275,7 +254,7 @@ bool Scanner::step(std::uint16_t node) {
   std::uint8_t to = from;
   if (result.outcome == TransformOutcome::kChanged) {
     const bool ignores_case = transform.ignores_case != 0;
-    const auto same = std::find_if(forms_, forms_ + form_count_, [&](const Form& form) {
+    const auto same = std::find_if(forms_, forms_ + form_count_, [&](const ValueForm& form) {
       return ignores_case
                  ? abi::same_name(base::as_text(form.bytes), base::as_text(result.output))
                  : form.bytes.size() == result.output.size() &&
@@ -289,14 +268,14 @@ bool Scanner::step(std::uint16_t node) {
   return true;
 }
 
-void Scanner::scan_form(const Form& form) {
+void Scanner::scan_form(const ValueForm& form) {
   if (!index_.may_pass(set_index_, form.nodes, form.classes)) return;
   sieve_by_class(form);
   if (form.bytes.size() > 1 && set_->key_count > 0) sieve_by_gram(form);
   if (wanted_count_ > 0) look_closely(form);
 }
 
-void Scanner::sieve_by_class(const Form& form) {
+void Scanner::sieve_by_class(const ValueForm& form) {
   for (std::uint32_t start = 0; start < set_->group_count; start += 64) {
     const std::uint32_t block = set_->first_group + start;
     std::uint64_t passing = passing_rows(&group_classes_[block],
@@ -308,7 +287,7 @@ void Scanner::sieve_by_class(const Form& form) {
 }
 
 /// The rows of the pairs that the value has: few, whatever the number of patterns.
-void Scanner::sieve_by_gram(const Form& form) {
+void Scanner::sieve_by_gram(const ValueForm& form) {
   const std::size_t base = set_index_ * std::size_t{abi::kGramWords};
   const std::uint64_t* wanted = &set_grams_[base];
   const std::size_t count =
@@ -321,7 +300,7 @@ void Scanner::sieve_by_gram(const Form& form) {
   }
 }
 
-void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
+void Scanner::sieve_rows(const ValueForm& form, const abi::ScanRows& rows) {
   constexpr std::uint32_t kFew = 4;
   if (rows.row_count <= kFew) {
     for (std::uint32_t row = rows.first_row; row < rows.first_row + rows.row_count; ++row) {
@@ -340,7 +319,7 @@ void Scanner::sieve_rows(const Form& form, const abi::ScanRows& rows) {
 }
 
 /// A row whose byte classes the form has.
-void Scanner::sieve_row(const Form& form, const abi::ScanRow& row) {
+void Scanner::sieve_row(const ValueForm& form, const abi::ScanRow& row) {
   if ((row.nodes & form.nodes) == 0 || is_wanted(row.pattern)) return;
   if (!is_asked_for(row.pattern)) return;
   if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) return;
@@ -350,7 +329,7 @@ void Scanner::sieve_row(const Form& form, const abi::ScanRow& row) {
   scratch_.wanted_list[wanted_count_++] = row.pattern;
 }
 
-void Scanner::look_closely(const Form& form) {
+void Scanner::look_closely(const ValueForm& form) {
   struct {
     std::uint32_t database, wanted;
     std::uint16_t pattern;  ///< the last one wanted of it
@@ -393,7 +372,7 @@ void Scanner::look_closely(const Form& form) {
 
 /// What no database looks for. libinjection is asked here and not first by its rule, so that the
 /// memo spares it too; beyond its limits a value stays a candidate and its rule fails by name.
-bool Scanner::may_match(abi::ScanKind kind, const Form& form) {
+bool Scanner::may_match(abi::ScanKind kind, const ValueForm& form) {
   char fingerprint[kSqliFingerprintBytes];
   if (kind == abi::ScanKind::kSqli) {
     return may_be_sqli(form.bytes, form.classes) &&
@@ -408,7 +387,7 @@ bool Scanner::may_match(abi::ScanKind kind, const Form& form) {
 }
 
 /// One pattern and few bytes: PCRE2 answers before Hyperscan has begun.
-void Scanner::match_alone(const abi::ScanPattern& pattern, const Form& form) {
+void Scanner::match_alone(const abi::ScanPattern& pattern, const ValueForm& form) {
   ++state_.worker->counts.regex_confirms;
   state_.spend(1 + form.bytes.size() / 16);
   const MatchOutcome outcome =
@@ -417,7 +396,7 @@ void Scanner::match_alone(const abi::ScanPattern& pattern, const Form& form) {
   if (outcome != MatchOutcome::kNoMatch) found(pattern);
 }
 
-void Scanner::scan_database(std::uint32_t database, const Form& form) {
+void Scanner::scan_database(std::uint32_t database, const ValueForm& form) {
   ++state_.worker->counts.scans;
   state_.worker->counts.scan_bytes += form.bytes.size();
   state_.spend(1 + form.bytes.size() / 64);

@@ -15,19 +15,10 @@
 #include "dataplane/rules/memo.h"
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/operator/regex.h"
+#include "dataplane/rules/scan_scratch.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::rules {
-
-/// Memory of the scanner. `wanted` is zero between scans.
-struct ScanScratch {
-  std::uint64_t asked_checks[std::size_t{abi::kNone16} / 64 + 1] = {};  ///< of scan_body()
-  std::uint64_t asked_patterns[abi::kScanPatternsMax / 64] = {};
-  std::uint64_t wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
-  std::uint16_t wanted_list[abi::kScanPatternsMax] = {};  ///< the same as numbers
-  GramSet grams;
-  Gram hits[abi::kGramCount];
-};
 
 /// The inside of a WorkerState: one worker's memory for judging.
 struct WorkerScratch {
