@@ -254,6 +254,13 @@ void Engine::observe(Generation* live, Generation* staged, const Switches& switc
   state.context.counters.generation.set(live == nullptr ? 0 : live->number());
 }
 
+void Engine::end_pins(std::uint64_t generation) {
+  State& state = *state_;
+  if (generation == state.context.ending) return;
+  state.context.ending = generation;
+  if (generation != 0) state.flows->look_for_pins();
+}
+
 // -- frames -------------------------------------------------------------------------------------
 
 void Engine::parse(Packet& packet) const { state_->parse(packet); }

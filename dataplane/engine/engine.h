@@ -121,6 +121,9 @@ class Engine {
   /// generation), and `staged` (null: none) is evaluated beside it. Both stay valid until a newer
   /// one was observed and Generation::pins() of this worker is 0. O(1) unless something changed.
   void observe(Generation* live, Generation* staged, const Switches& switches);
+  /// Transactions of generation number `generation`, unless it is live or staged, give it back as
+  /// if pin_max_s were over (0: none). poll() looks for them, abi::kBurstMax flows each time.
+  void end_pins(std::uint64_t generation);
 
   /// Reads the frame's headers and sets `parsed` and `flow_hash`. O(headers). Touches no state of
   /// the engine, so that any worker may parse for steering.

@@ -265,16 +265,16 @@ bool Exchange::time_out(WorkerContext& context, const ConnectionInfo& connection
 void Exchange::end_pins(WorkerContext& context, const ConnectionInfo& connection,
                         base::Nanos pin_max) {
   if (state_ != ExchangeState::kHttp && state_ != ExchangeState::kAwaitUpgrade) return;
-  const auto is_old = [&](const Judgement& judgement) {
+  const auto ends = [&](const Judgement& judgement, base::Nanos begun) {
     return judgement.generation != nullptr && judgement.generation != context.live &&
-           judgement.generation != context.staged;
+           judgement.generation != context.staged &&
+           (context.now >= begun + pin_max || judgement.generation->number() == context.ending);
   };
   Judge judge(context, connection);
   for (std::uint32_t i = 0; i < count_; ++i) {
     Transaction& transaction = context.transactions->at(queue_[(first_ + i) % abi::kPipelinedMax]);
-    if (context.now < transaction.begun + pin_max) return;
-    if (is_old(transaction.staged)) transaction.staged.release(context.worker);
-    if (!is_old(transaction.live)) continue;
+    if (ends(transaction.staged, transaction.begun)) transaction.staged.release(context.worker);
+    if (!ends(transaction.live, transaction.begun)) continue;
     if (transaction.request_done && transaction.response_head_done &&
         !transaction.judges_response_body) {
       judge.finish(transaction, 0);

@@ -68,9 +68,10 @@ class Exchange {
   /// Time is up for the request under way (kHttpSlow and the like): true if it is blocked now.
   bool time_out(WorkerContext& context, const ConnectionInfo& connection, abi::Reason reason);
 
-  /// What has kept a generation that is neither live nor staged for `pin_max` gives it back. What
-  /// is judged to its end goes on, its record is written now; the rest cannot be judged any more:
-  /// blocked as http_slow, in monitor uninspected from here on. See state().
+  /// What has kept a generation that is neither live nor staged for `pin_max`, or one that is to
+  /// end (Engine::end_pins), gives it back. What is judged to its end goes on, its record is
+  /// written now; the rest cannot be judged any more: blocked as http_slow, in monitor uninspected
+  /// from here on. See state().
   void end_pins(WorkerContext& context, const ConnectionInfo& connection, base::Nanos pin_max);
   /// When the oldest transaction began; 0: there is none.
   [[nodiscard]] base::Nanos oldest_begun(const WorkerContext& context) const {

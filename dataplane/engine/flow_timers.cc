@@ -101,15 +101,9 @@ void Flows::on_open_timer(Connection& connection) {
   const abi::PolicyService* service = service_of(connection);
   const base::Nanos last = connection.tcp.last_seen();
   Exchange* exchange = connection.exchange;
-  if (exchange != nullptr) {
-    const ConnectionInfo info = info_of(connection);
-    exchange->end_pins(context_, info, pin_max());
-    if (exchange->state() == ExchangeState::kBlocked ||
-        exchange->state() == ExchangeState::kOpaque) {
-      after(connection, info);
-      if (connection.state == ConnectionState::kOpen) schedule(connection);
-      return;
-    }
+  if (exchange != nullptr && end_old_pins(connection, info_of(connection))) {
+    if (connection.state == ConnectionState::kOpen) schedule(connection);
+    return;
   }
   if (connection.tcp.closing()) {
     if (context_.now >= open_deadline(connection)) {
@@ -155,6 +149,36 @@ void Flows::on_open_timer(Connection& connection) {
   schedule(connection);
 }
 
+/// Gives generations back (Exchange::end_pins). True: that ended what the exchange did.
+bool Flows::end_old_pins(Connection& connection, const ConnectionInfo& info) {
+  Exchange& exchange = *connection.exchange;
+  exchange.end_pins(context_, info, pin_max());
+  if (exchange.state() != ExchangeState::kBlocked && exchange.state() != ExchangeState::kOpaque) {
+    return false;
+  }
+  after(connection, info);
+  return true;
+}
+
+/// Some of the connections that look_for_pins() is about. True: there may be more.
+bool Flows::look_for_some_pins() {
+  const auto all = static_cast<std::uint32_t>(memory_.table.flows_max());
+  if (pins_next_ >= all) return false;
+  const std::uint32_t end = std::min<std::uint32_t>(all, pins_next_ + abi::kBurstMax);
+  for (; pins_next_ < end; ++pins_next_) {
+    Connection* connection = memory_.table.at(pins_next_);
+    if (connection == nullptr || connection->exchange == nullptr ||
+        connection->state != ConnectionState::kOpen) {
+      continue;
+    }
+    if (end_old_pins(*connection, info_of(*connection)) &&
+        connection->state == ConnectionState::kOpen) {
+      schedule(*connection);
+    }
+  }
+  return true;
+}
+
 /// Goes on with bytes behind filled gaps. True: there was something.
 bool Flows::work_off() {
   const std::size_t count = work_.size();
@@ -181,6 +205,7 @@ bool Flows::work_off() {
 
 std::size_t Flows::poll() {
   std::size_t handled = work_off() ? 1 : 0;
+  if (look_for_some_pins()) ++handled;
   memory_.timers.advance(context_.now, abi::kTimersPerPoll, [&](std::uint32_t id) {
     ++handled;
     on_timer(id);
@@ -201,7 +226,7 @@ std::size_t Flows::poll() {
 
 base::Nanos Flows::next_timer() const {
   base::Nanos next = context_.now + base::kNanosPerSecond;
-  if (!work_.empty()) return context_.now;
+  if (!work_.empty() || pins_next_ < memory_.table.flows_max()) return context_.now;
   next = std::min(next, memory_.replies.next_timer());
   return memory_.timers.size() == 0 ? next
                                     : std::min(next, context_.now + 10 * base::kNanosPerMilli);

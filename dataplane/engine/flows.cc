@@ -25,6 +25,16 @@ constexpr Direction direction_of(const Packet& packet) {
   return packet.side == Side::kOutside ? Direction::kToServer : Direction::kToClient;
 }
 
+/// A RST at or behind the last byte that we have of the client. While a blocked request waits, what
+/// is before it never leaves, so that the stream knows no such number: nobody is left to take the
+/// reply.
+bool is_clients_reset(const Connection& connection, const Packet& packet) {
+  const stream::Half& client = connection.tcp.half(Direction::kToServer);
+  const std::uint32_t next = client.isn + 1 + static_cast<std::uint32_t>(client.received);
+  return packet.parsed.has_flag(net::kRst) &&
+         static_cast<std::int32_t>(packet.parsed.sequence - next) >= 0;
+}
+
 }  // namespace
 
 // -- the stream's sink --------------------------------------------------------------------------
@@ -114,8 +124,15 @@ void Flows::handle(Packet& packet, const flow::FlowKey& key, Direction direction
     return;
   }
   switch (connection->state) {
-    case ConnectionState::kOpen:
     case ConnectionState::kWaiting:
+      if (direction == Direction::kToServer && is_clients_reset(*connection, packet)) {
+        reset_both(*connection, info_of(*connection), connection->exchange->block_reason());
+        drop(packet, direction, Reason::kBlockedFlow);
+        return;
+      }
+      advance(packet, direction, *connection);
+      return;
+    case ConnectionState::kOpen:
       advance(packet, direction, *connection);
       return;
     case ConnectionState::kReplying:

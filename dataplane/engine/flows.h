@@ -58,6 +58,8 @@ class Flows {
   [[nodiscard]] base::Nanos next_timer() const;
   /// Connections known until now are forgotten when they are met: frames have passed unseen.
   void forget_all() { ++epoch_; }
+  /// From the first connection on, poll() asks each for what Engine::end_pins() ends.
+  void look_for_pins() { pins_next_ = 0; }
   /// Forgets every connection now.
   void close_all();
   void publish_gauges();
@@ -102,7 +104,9 @@ class Flows {
   [[nodiscard]] base::Nanos open_deadline(const Connection& connection) const;
   [[nodiscard]] base::Nanos pin_max() const;
   [[nodiscard]] base::Nanos pin_check(const Connection& connection) const;
+  bool end_old_pins(Connection& connection, const ConnectionInfo& info);
   bool work_off();
+  bool look_for_some_pins();
 
   // blocking.cc
   void on_blocked(Connection& connection, const ConnectionInfo& info);
@@ -127,6 +131,7 @@ class Flows {
   EndedList finished_, reset_;
   std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;
+  std::uint32_t pins_next_ = UINT32_MAX;  ///< look_for_some_pins() goes on here
   base::Nanos midstream_second_ = 0;
   std::size_t midstream_resets_ = 0;
 };

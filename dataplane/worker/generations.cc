@@ -108,7 +108,7 @@ std::string Generations::open() {
                              number);
     if (loaded.generation != nullptr) {
       first->live = loaded.generation;
-      seen_live_ = number;
+      announced_live_.seen = number;
       break;
     }
     notes += "generation " + std::to_string(number) + " on disk: " + loaded.message + "\n";
@@ -133,7 +133,10 @@ Generations::Load Generations::load(const std::string& path, std::uint64_t numbe
     return result;
   };
   reclaim();
-  if (loaded_.size() == abi::kGenerationSlots) return refuse(abi::ImageError::kNoSlot, "");
+  if (loaded_.size() == abi::kGenerationSlots) {
+    return refuse(abi::ImageError::kNoSlot,
+                  ", or workers that do not poll; none was given back in time: push again");
+  }
   auto fresh = std::make_unique<Loaded>();
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status {};
@@ -191,51 +194,79 @@ void Generations::tick() {
   reclaim();
 }
 
+Generations::Load Generations::find_or_load(Announced& announced, std::uint64_t number) {
+  if (announced.waiting != number) {
+    announced.waiting = number;
+    announced.since = base::monotonic_now();
+  }
+  Load found;
+  found.generation = find(number);
+  if (found.generation != nullptr) return found;
+  return load(shm_ + "/" + abi::kImagesFolder + "/" + std::to_string(number) + ".img", number);
+}
+
+/// True: nothing is answered yet. Slow requests, each begun under another generation, must not keep
+/// new rules out for pin_max_s.
+bool Generations::waits_for_slot(Announced& announced, std::uint64_t number, const Load& load) {
+  const base::Nanos waited = base::monotonic_now() - announced.since;
+  if (load.error == abi::ImageError::kNoSlot && waited < kSlotWaitNs) {
+    if (waited >= kSlotGraceNs) end_oldest();
+    return true;
+  }
+  announced.waiting = 0;
+  announced.seen = number;
+  return false;
+}
+
+/// Has workers end the transactions of the generation that was in force longest ago.
+void Generations::end_oldest() {
+  const Loaded* oldest = nullptr;
+  for (const auto& entry : loaded_) {
+    if (entry->last_snapshot == UINT64_MAX) continue;
+    if (oldest == nullptr || entry->last_snapshot < oldest->last_snapshot) oldest = entry.get();
+  }
+  if (oldest == nullptr || oldest->generation->number() == snapshots_.back()->ending) return;
+  auto next = next_snapshot();
+  next->ending = oldest->generation->number();
+  std::fprintf(stderr,
+               "sluice-dataplane: no free slot for another generation: what is still under way "
+               "under generation %llu ends as http_slow\n",
+               static_cast<unsigned long long>(next->ending));
+  publish(std::move(next));
+}
+
 void Generations::take_announced() {
   const std::uint64_t number = control_.announced.load(std::memory_order_acquire);
-  if (number == 0 || number == seen_live_) return;
-  seen_live_ = number;
-  const std::uint64_t since = base::monotonic_now();
-  Load loaded;
-  loaded.generation = find(number);
-  if (loaded.generation == nullptr) {
-    loaded = load(shm_ + "/" + abi::kImagesFolder + "/" + std::to_string(number) + ".img", number);
-  }
+  if (number == 0 || number == announced_live_.seen) return;
+  const Load loaded = find_or_load(announced_live_, number);
+  if (waits_for_slot(announced_live_, number, loaded)) return;
   if (loaded.generation != nullptr) {
     auto next = next_snapshot();
     next->live = loaded.generation;
     publish(std::move(next));
     wait_observed();
   }
-  answer(dataplane_.answer_live, number, loaded, since);
+  answer(dataplane_.answer_live, number, loaded, announced_live_.since);
 }
 
 void Generations::take_staged() {
   const std::uint64_t number = control_.announced_staged.load(std::memory_order_acquire);
-  if (number == seen_staged_) return;
-  seen_staged_ = number;
-  const std::uint64_t since = base::monotonic_now();
-  Load loaded;
-  if (number != 0) {
-    loaded.generation = find(number);
-    if (loaded.generation == nullptr) {
-      loaded =
-          load(shm_ + "/" + abi::kImagesFolder + "/" + std::to_string(number) + ".img", number);
-    }
-  }
+  if (number == announced_staged_.seen) return;
+  const Load loaded = number == 0 ? Load{} : find_or_load(announced_staged_, number);
+  if (waits_for_slot(announced_staged_, number, loaded)) return;
   if (number == 0 || loaded.generation != nullptr) {
     auto next = next_snapshot();
     next->staged = loaded.generation;
     publish(std::move(next));
     wait_observed();
   }
-  if (number != 0) answer(dataplane_.answer_staged, number, loaded, since);
+  if (number != 0) answer(dataplane_.answer_staged, number, loaded, announced_staged_.since);
 }
 
 void Generations::answer(abi::GenerationAnswer& answer, std::uint64_t number, const Load& load,
-                         std::uint64_t since_ns) {
+                         base::Nanos since) {
   answer.error.store(static_cast<std::uint32_t>(load.error), std::memory_order_relaxed);
-  answer.publish_ns.store(base::monotonic_now() - since_ns, std::memory_order_relaxed);
+  answer.publish_ns.store(base::monotonic_now() - since, std::memory_order_relaxed);
   std::snprintf(answer.message, sizeof answer.message, "%s", load.message.c_str());
   answer.generation.store(number, std::memory_order_release);
   if (load.generation == nullptr) {
@@ -249,6 +280,10 @@ std::unique_ptr<Snapshot> Generations::next_snapshot() const {
 }
 
 void Generations::publish(std::unique_ptr<Snapshot> snapshot) {
+  const auto is_number = [&](const engine::Generation* generation) {
+    return generation != nullptr && generation->number() == snapshot->ending;
+  };
+  if (is_number(snapshot->live) || is_number(snapshot->staged)) snapshot->ending = 0;
   snapshot->sequence = snapshots_.empty() ? 1 : snapshots_.back()->sequence + 1;
   for (const auto& entry : loaded_) {
     const engine::Generation* generation = entry->generation.get();

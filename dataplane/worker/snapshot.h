@@ -18,6 +18,7 @@ struct Snapshot {
   std::uint64_t sequence = 0;
   engine::Generation* live = nullptr;  ///< null: no valid generation
   engine::Generation* staged = nullptr;
+  std::uint64_t ending = 0;  ///< number of a generation that shall go: engine::Engine::end_pins
   engine::Switches switches;
 };
 

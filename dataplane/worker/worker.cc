@@ -122,7 +122,7 @@ void Worker::observe() {
   engine_->observe(current->live, current->staged, current->switches);
   if (current == snapshot_) return;
   snapshot_ = current;
-  counters_.count(abi::CounterId::kGenerationsSeen);
+  engine_->end_pins(current->ending);
   counters_.generation.set(current->live == nullptr ? 0 : current->live->number());
   setup_.shared->workers[setup_.index].observed.store(current->sequence, std::memory_order_release);
 }

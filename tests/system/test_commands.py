@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 
 import lab
 
@@ -264,20 +265,23 @@ def bundles(it):
 
 @contextlib.contextmanager
 def pinned(it):
-    """Within it, each push has a request under way that holds its generation: until all slots of
-    the dataplane are taken. Gives the answer of the push that was one too many."""
+    """Within it, each generation has a blocked request whose reply waits for a response that its client
+    does not read: until all slots of the dataplane are taken by what cannot be ended. Gives the answer
+    of the push that was one too many."""
     held, answer = [], None
     try:
         while answer is None:
             lab.check(len(held) < 20, "no push was refused")
             peer = it.socket("client")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             held.append(peer)
             peer.connect((lab.SERVER4, 80))
             before = sum(w["transactions"] for w in it.ctl_json("counters")["workers"])
-            peer.sendall(b"PUT /upload/%d HTTP/1.1\r\nHost: web\r\nContent-Length: 9\r\n"
-                         b"Connection: close\r\n\r\nq=1" % len(held))
+            peer.sendall(b"GET /big.bin HTTP/1.1\r\nHost: web\r\n\r\n")
+            peer.recv(1)
+            peer.sendall(b"GET /?q=evil-marker HTTP/1.1\r\nHost: web\r\n\r\n")
             lab.wait_for(lambda: sum(w["transactions"] for w in it.ctl_json("counters")["workers"])
-                         > before, 5, "a transaction under way")
+                         >= before + 2, 5, "two transactions under way")
             done = it.ctl("--json", "push", check=False)
             if done.returncode != DONE:
                 lab.check(done.returncode == REFUSED, f"status {done.returncode}: {done.stdout}")
@@ -285,14 +289,12 @@ def pinned(it):
         yield answer
     finally:
         for peer in held:
-            peer.settimeout(5)
-            peer.sendall(b"234567")
-            lab.check(peer.recv(4096).startswith(b"HTTP/1.1 201 "), "an upload was not served")
             peer.close()
 
 
 def errors_of_a_live_pair():
-    with lab.Lab("errors", rules=RULES) as it:
+    with lab.Lab("errors", rules=RULES, policy=lab.POLICY + "inspect: {{ reply_wait_ms: 1min }}\n") as it:
+        (it.home / "www/big.bin").write_bytes(bytes(4 << 20))
         it.push()
 
         def untouched():

@@ -99,6 +99,20 @@ TEST(Ends, AResetInTheWindowAloneEndsNothing) {
   EXPECT_EQ(rig.pins(), 0U);
 }
 
+TEST(Ends, AClientThatResetsWhileItsReplyWaitsIsWaitedForNoLonger) {
+  EngineRig rig;
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGood);
+  dialog.client(kBad);
+  EXPECT_EQ(rig.pins(), 2U) << "the reply waits for the answer before it";
+  dialog.client("", net::kRst | net::kAck);
+  EXPECT_EQ(rig.pins(), 0U);
+  EXPECT_TRUE(dialog.server_reset());
+  EXPECT_EQ(dialog.server(kOk).fate, Fate::kDrop);
+  EXPECT_EQ(rig.records(abi::RecordType::kAlert).size(), 1U);
+}
+
 TEST(Ends, MonitorForwardsBehindAReset) {
   RigOptions options;
   options.mode = abi::Mode::kMonitor;
@@ -140,6 +154,58 @@ TEST(Ends, AnOldGenerationIsGivenBackWhenItsTimeIsOver) {
     EXPECT_EQ(dialog.server(kOk).fate, Fate::kForward);
     EXPECT_EQ(rig.records(abi::RecordType::kHttp).size(), 2U) << "one record each";
   }
+}
+
+TEST(Ends, AGenerationThatIsToEndIsGivenBackAtOnce) {
+  // As when its time is over, but of that generation alone.
+  for (const bool download : {true, false}) {
+    EngineRig rig;
+    Dialog old(rig), newer(rig, 40001);
+    old.handshake();
+    old.client(kGood);
+    if (download) old.server("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin");
+    rig.publish("SecRule ARGS \"@contains other\" \"id:1,phase:2,deny\"");
+    newer.handshake();
+    newer.client(kPart);
+    rig.publish("SecRule ARGS \"@contains another\" \"id:1,phase:2,deny\"");
+    EXPECT_EQ(rig.pins(), 2U);
+    rig.engine->end_pins(1);
+    rig.advance_ms(100);
+    EXPECT_EQ(rig.pins(), 1U);
+    EXPECT_EQ(old.client_read().find("HTTP/1.1 408 ") != std::string::npos, !download);
+    EXPECT_EQ(newer.client_read(), "");
+    EXPECT_EQ(newer.client("&b=cedar").fate, Fate::kForward);
+    EXPECT_EQ(old.server(std::string(95, 'x')).fate, download ? Fate::kForward : Fate::kDrop);
+  }
+}
+
+TEST(Ends, EveryConnectionIsAskedForWhatIsToEnd) {
+  EngineRig rig;
+  constexpr unsigned kApart = 4, kMany = 200 / kApart;
+  for (unsigned i = 0; i < kMany * kApart; ++i) {
+    Dialog dialog(rig, 40000 + i);
+    dialog.handshake();
+    if (i % kApart == 0) dialog.client(kPart);
+  }
+  rig.publish("SecRule ARGS \"@contains other\" \"id:1,phase:2,deny\"");
+  EXPECT_EQ(rig.pins(), kMany);
+  rig.engine->end_pins(1);
+  rig.poll();
+  EXPECT_GE(rig.pins(), kMany - abi::kBurstMax / kApart) << "a bounded number each poll";
+  EXPECT_LT(rig.pins(), kMany);
+  for (int i = 0; i < 3; ++i) rig.poll();
+  EXPECT_EQ(rig.pins(), 0U);
+}
+
+TEST(Ends, TheLiveGenerationIsNotEnded) {
+  EngineRig rig;
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kPart);
+  rig.engine->end_pins(1);
+  rig.advance_ms(100);
+  EXPECT_EQ(rig.pins(), 1U);
+  EXPECT_EQ(dialog.client("&b=cedar").fate, Fate::kForward);
 }
 
 TEST(Ends, AnOldGenerationIsNotGivenBackBeforeItsTime) {

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "controlplane/compile/compile.h"
 #include "controlplane/policy/policy.h"
@@ -80,6 +82,18 @@ class GenerationsOf : public ::testing::Test {
   }
   abi::ImageError answered() const {
     return static_cast<abi::ImageError>(dataplane_->answer_live.error.load());
+  }
+
+  /// Makes generations live until every slot is taken, each but the last one held by worker 1.
+  std::vector<engine::Generation*> fill_slots() {
+    std::vector<engine::Generation*> held;
+    for (std::uint64_t number = 1; number <= abi::kGenerationSlots; ++number) {
+      announce(number, image_of(number));
+      EXPECT_EQ(answered(), abi::ImageError::kNone) << number;
+      held.push_back(shared_->current.load()->live);
+      held.back()->pin(1);
+    }
+    return held;
   }
 
   std::string root_ = "/tmp/sluice-generations-" + std::to_string(::getpid());
@@ -155,23 +169,59 @@ TEST_F(GenerationsOf, StartsWithTheNewestAcceptedWhereLiveIsDamaged) {
   EXPECT_NE(notes_.find("generation 7 on disk"), std::string::npos) << notes_;
 }
 
-TEST_F(GenerationsOf, ReclaimsWhatNobodyUsesAndFailsLoudlyWhenAllArePinned) {
+TEST_F(GenerationsOf, ReclaimsWhatNobodyUses) {
   open();
   for (std::uint64_t number = 1; number <= 20; ++number) announce(number, image_of(number));
   EXPECT_EQ(dataplane_->live.load(), 20U);
   generations_->tick();
   EXPECT_EQ(dataplane_->reclaimed.load(), 19U);
-  for (std::uint64_t number = 21; number < 21 + abi::kGenerationSlots - 1; ++number) {
-    shared_->current.load()->live->pin(1);
-    announce(number, image_of(number));
-    EXPECT_EQ(answered(), abi::ImageError::kNone) << number;
-  }
-  const std::uint64_t live = dataplane_->live.load();
-  announce(50, image_of(50));
-  EXPECT_EQ(answered(), abi::ImageError::kNoSlot);
-  EXPECT_EQ(dataplane_->live.load(), live);
 }
 
+TEST_F(GenerationsOf, EndsTheOldestForWantOfASlotAndFailsLoudlyIfThatGivesNone) {
+  open();
+  const std::vector<engine::Generation*> held = fill_slots();
+  const std::uint64_t live = dataplane_->live.load();
+  const base::Nanos began = base::monotonic_now();
+  announce(50, image_of(50));
+  EXPECT_EQ(dataplane_->answer_live.generation.load(), live) << "not answered yet";
+  EXPECT_EQ(shared_->current.load()->ending, 0U) << "what is short ends by itself";
+  const auto tick_until = [&](const auto& holds) {
+    while (!holds() && base::monotonic_now() < began + 2 * kSlotWaitNs) {
+      generations_->tick();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return base::monotonic_now() - began;
+  };
+  const base::Nanos grace = tick_until([&] { return shared_->current.load()->ending != 0; });
+  EXPECT_GE(grace, kSlotGraceNs);
+  EXPECT_LT(grace, kSlotWaitNs);
+  EXPECT_EQ(shared_->current.load()->ending, held.front()->number());
+  held.front()->unpin(1);  // as a worker does
+  tick_until([&] { return dataplane_->answer_live.generation.load() == 50U; });
+  EXPECT_EQ(answered(), abi::ImageError::kNone);
+  EXPECT_EQ(dataplane_->live.load(), 50U);
+  // A worker that ends nothing.
+  shared_->current.load()->live->pin(1);
+  announce(51, image_of(51));
+  const base::Nanos again = base::monotonic_now();
+  tick_until([&] { return dataplane_->answer_live.generation.load() == 51U; });
+  EXPECT_GE(base::monotonic_now() - again, kSlotWaitNs - base::kNanosPerSecond);
+  EXPECT_EQ(answered(), abi::ImageError::kNoSlot);
+  EXPECT_EQ(dataplane_->live.load(), 50U);
+  EXPECT_NE(std::string(dataplane_->answer_live.message).find("push again"), std::string::npos);
+}
+
+TEST_F(GenerationsOf, AGenerationThatIsLiveAgainIsNotEnded) {
+  open();
+  const std::vector<engine::Generation*> held = fill_slots();
+  announce(50, image_of(50));
+  while (shared_->current.load()->ending == 0) generations_->tick();
+  const std::uint64_t number = held.front()->number();
+  control_->announced = number;  // a rollback, its image still in a slot
+  generations_->tick();
+  EXPECT_EQ(dataplane_->live.load(), number);
+  EXPECT_EQ(shared_->current.load()->ending, 0U);
+}
 TEST_F(GenerationsOf, StagesBesideTheLiveOneAndPromotesIt) {
   open();
   announce(1, image_of(1));
