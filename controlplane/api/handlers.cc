@@ -112,6 +112,9 @@ Response status(Services& services) {
     if (view->live() != 0) answer["generation"]["live"] = view->live();
     if (view->staged() != 0) answer["generation"]["staged"] = view->staged();
   });
+  if (const std::string why = services.publisher.out_of_reach(); !why.empty()) {
+    answer["dataplane"]["message"] = why;
+  }
   const std::uint64_t live = services.publisher.live();
   if (answer["generation"]["live"].is_null() && live != 0) answer["generation"]["stored"] = live;
   const publish::Switches switches = services.publisher.switches();

@@ -123,6 +123,9 @@ int run_status(const Context& context) {
     std::printf(", pid %s, up %s s", dataplane["pid"].dump().c_str(),
                 text_of(dataplane.value("uptime_s", json())).c_str());
   }
+  if (dataplane.contains("message")) {
+    std::printf(", but %s", dataplane.value("message", "").c_str());
+  }
   std::printf("\ngeneration  live %s, staged %s\n", text_of(answer["generation"]["live"]).c_str(),
               text_of(answer["generation"]["staged"]).c_str());
   std::printf("mode        %s%s, bypass %s\n", answer.value("mode", "").c_str(),

@@ -17,6 +17,7 @@ base::Result<ControlSegment> ControlSegment::attach(const std::string& shm) {
   auto mapping = Mapping::create(path, abi::kControlBytes, 0660);
   if (!mapping.ok()) return mapping.error();
   ControlSegment control;
+  control.path_ = path;
   control.mapping_ = std::move(mapping).value();
   control.segment_ = reinterpret_cast<abi::ControlSegment*>(control.mapping_.data());
   std::uint64_t magic = 0;

@@ -29,8 +29,11 @@ class ControlSegment {
   void heartbeat(std::uint64_t monotonic_ns, std::uint64_t pid);
 
   [[nodiscard]] abi::ControlSegment& raw() { return *segment_; }
+  /// The other side has made another one: ours was removed before it started.
+  [[nodiscard]] bool replaced() const { return mapping_.replaced_at(path_); }
 
  private:
+  std::string path_;
   Mapping mapping_;
   abi::ControlSegment* segment_ = nullptr;
 };

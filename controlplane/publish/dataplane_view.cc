@@ -4,7 +4,6 @@
 #include "controlplane/publish/dataplane_view.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <bit>
@@ -66,11 +65,7 @@ bool DataplaneView::check() {
   return true;
 }
 
-bool DataplaneView::replaced() const {
-  struct stat info {};
-  if (::stat(path_.c_str(), &info) != 0) return errno == ENOENT;
-  return info.st_ino != mapping_.inode();
-}
+bool DataplaneView::replaced() const { return mapping_.replaced_at(path_); }
 
 DataplaneView::Health DataplaneView::health(std::uint64_t stale_ms) const {
   const auto state = static_cast<abi::DataplaneState>(segment_->state.load());

@@ -137,4 +137,9 @@ Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
+bool Mapping::replaced_at(const std::string& path) const {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && info.st_ino != inode_;
+}
+
 }  // namespace sluice::publish

@@ -41,7 +41,9 @@ class Mapping {
 
   [[nodiscard]] std::uint8_t* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] ino_t inode() const { return inode_; }
+  /// `path` names another file by now. One that is gone has been replaced by nothing: whoever has
+  /// it mapped still shares it.
+  [[nodiscard]] bool replaced_at(const std::string& path) const;
 
  private:
   static base::Result<Mapping> map(int fd, const std::string& path, bool writable);

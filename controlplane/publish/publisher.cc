@@ -3,11 +3,14 @@
 
 #include "controlplane/publish/publisher.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -85,8 +88,6 @@ Publisher::Publisher(Paths paths, Builder builder, PublishOptions options)
 base::Status Publisher::open() {
   const std::lock_guard lock(mutex_);
   if (auto opened = store_.open(); !opened.ok()) return opened;
-  auto made = make_folders(paths_.shm + "/" + abi::kImagesFolder);
-  if (!made.ok()) return made;
   auto control = ControlSegment::attach(paths_.shm);
   if (!control.ok()) return control.error();
   control_.emplace(std::move(control).value());
@@ -95,15 +96,41 @@ base::Status Publisher::open() {
   switches_ = switches.value();
   apply_switches(switches_, control_->raw());
   tick();
-  // After a reboot nothing is announced: say again what was live. A dataplane that already runs it
-  // sees no difference.
-  if (control_->announced() == 0) {
-    if (const auto live = store_.live()) {
-      const auto image = store_.image(*live);
-      if (image.ok() && place_image(*live, image.value()).ok()) control_->announce(*live);
-    }
-  }
+  if (control_->announced() == 0) announce_stored();
   return base::ok_status();
+}
+
+/// Nothing is announced, after a reboot for one: says again what was live. A dataplane that already
+/// runs it sees no difference.
+void Publisher::announce_stored() {
+  const auto live = store_.live();
+  if (!live) return;
+  const auto image = store_.image(*live);
+  if (image.ok() && place_image(*live, image.value()).ok()) control_->announce(*live);
+}
+
+/// The dataplane started without the control segment that we had, and made one: that counts.
+void Publisher::follow_control() {
+  if (!control_->replaced()) return;
+  auto control = ControlSegment::attach(paths_.shm);
+  if (!control.ok()) return;
+  control_.emplace(std::move(control).value());
+  apply_switches(switches_, control_->raw());
+  announce_stored();
+}
+
+std::string Publisher::out_of_reach() {
+  const std::lock_guard lock(mutex_);
+  if (dataplane() != nullptr) return {};
+  const auto text = read_file(paths_.run + "/" + abi::kDataplanePidFile);
+  const long pid = text.ok() ? std::strtol(text.value().c_str(), nullptr, 10) : 0;
+  if (pid <= 0 || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)) return {};
+  const auto name = read_file("/proc/" + std::to_string(pid) + "/comm");
+  if (name.ok() && name.value().find("sluice-datapla") == std::string::npos) return {};
+  const auto attached = DataplaneView::attach(paths_.shm);
+  if (attached.ok()) return {};
+  return "process " + std::to_string(pid) +
+         " enforces on, out of reach: " + attached.error().message + "; restart it";
 }
 
 DataplaneView* Publisher::dataplane() {
@@ -186,13 +213,14 @@ PublishReport Publisher::build_and_publish(const BuildRequest& request, const st
 }
 
 base::Status Publisher::place_image(std::uint64_t number, std::string_view image) {
-  const std::string path =
-      paths_.shm + "/" + abi::kImagesFolder + "/" + std::to_string(number) + ".img";
-  return write_file(path, image, 0440);
+  const std::string folder = paths_.shm + "/" + abi::kImagesFolder;
+  if (auto made = make_folders(folder); !made.ok()) return made;
+  return write_file(folder + "/" + std::to_string(number) + ".img", image, 0440);
 }
 
 PublishReport Publisher::announce(std::uint64_t number, bool staged) {
   std::unique_lock lock(mutex_);
+  follow_control();
   const bool runs = dataplane() != nullptr;
   lock.unlock();
   if (staged) {
@@ -204,7 +232,9 @@ PublishReport Publisher::announce(std::uint64_t number, bool staged) {
     PublishReport report;
     report.outcome = Outcome::kPending;
     report.generation = number;
-    report.message = "no dataplane runs: it takes the generation at its start";
+    report.message = out_of_reach();
+    if (report.message.empty()) report.message = "no dataplane runs";
+    report.message += ": it takes the generation at its start";
     return report;
   }
   PublishReport report = wait_for_answer(number, staged);
@@ -241,9 +271,8 @@ PublishReport Publisher::wait_for_answer(std::uint64_t number, bool staged) {
       }
       if (answered) {
         report.outcome = Outcome::kRefused;
-        report.message = abi::image_error_text(error);
-        const std::string detail(answer.message, ::strnlen(answer.message, abi::kMessageBytes));
-        if (!detail.empty()) report.message += ": " + detail;
+        report.message.assign(answer.message, ::strnlen(answer.message, abi::kMessageBytes));
+        if (report.message.empty()) report.message = abi::image_error_text(error);
         static_cast<void>(store_.set_state(number, GenerationState::kRefused, report.message));
         // The refused one must not be tried again by the dataplane's next start.
         if (staged) {
@@ -368,7 +397,9 @@ Switches Publisher::switches() {
 }
 
 void Publisher::tick() {
+  const std::unique_lock publishing(publish_mutex_, std::try_to_lock);
   const std::lock_guard lock(mutex_);
+  if (publishing.owns_lock()) follow_control();
   control_->heartbeat(base::monotonic_now(), static_cast<std::uint64_t>(::getpid()));
   DataplaneView* view = dataplane();
   if (view == nullptr) return;

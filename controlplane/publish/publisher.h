@@ -99,6 +99,8 @@ class Publisher {
   [[nodiscard]] std::vector<Manifest> generations();
   [[nodiscard]] std::uint64_t live();
   [[nodiscard]] std::uint64_t staged();
+  /// Why a process of the dataplane that runs cannot be reached; empty: it can, or none runs.
+  [[nodiscard]] std::string out_of_reach();
   [[nodiscard]] base::Result<std::string> rules_json(std::uint64_t generation);
   [[nodiscard]] base::Result<std::string> image(std::uint64_t generation);
   [[nodiscard]] const Paths& paths() const { return paths_; }
@@ -113,6 +115,8 @@ class Publisher {
   base::Status place_image(std::uint64_t number, std::string_view image);
   void remove_old_images();
   void accept(std::uint64_t number);
+  void follow_control();
+  void announce_stored();
   DataplaneView* dataplane();
 
   Paths paths_;
@@ -123,6 +127,7 @@ class Publisher {
   std::unique_ptr<DataplaneView> view_;
   Switches switches_;
   std::mutex publish_mutex_;    ///< one publication at a time; held while compiling and waiting
+                                ///< for the answer. control_ is changed under both
   std::recursive_mutex mutex_;  ///< view_ and switches_; held for moments only
 };
 

@@ -36,6 +36,8 @@ inline constexpr const char* kDataplaneFile = "dataplane";
 inline constexpr const char* kLimitsFile = "limits";
 inline constexpr const char* kCollectionsFile = "collections";
 inline constexpr const char* kImagesFolder = "images";
+/// In the folder of sockets: the process that runs, locked while it does.
+inline constexpr const char* kDataplanePidFile = "dataplane.pid";
 
 /// The mode switch in force. A control segment whose switches nobody has written yet is all zero,
 /// which would read as Mode::kOff: version 0 therefore means unset.

@@ -85,7 +85,7 @@ class Process {
 
   base::Status prepare() {
     if (auto made = make_folders(settings_.paths.run); !made.ok()) return made;
-    auto lock = lock_pid_file(settings_.paths.run + "/dataplane.pid");
+    auto lock = lock_pid_file(settings_.paths.run + "/" + abi::kDataplanePidFile);
     if (!lock.ok()) return lock.error();
     auto eal = io::start_eal(eal_settings());
     if (!eal.ok()) return eal.error();

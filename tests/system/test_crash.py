@@ -4,6 +4,7 @@
 """kill -9 of either process, twice and in both orders."""
 import os
 import pathlib
+import shutil
 import signal
 import time
 
@@ -86,5 +87,42 @@ def supervisor_ends_with_everything():
         lab.wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists(), 2, "the child ends")
 
 
+def removed_shared_memory_is_no_end():
+    """Somebody removes the folder: both go on sharing what they have mapped, each may restart."""
+    with lab.Lab("removed") as it:
+        it.push()
+
+        def state():
+            return it.ctl_json("status")["dataplane"]
+        shutil.rmtree(it.shm)
+        lab.check(state()["state"] == "running", f"sluiced loses sight of the dataplane: {state()}")
+        before = len(it.events("alert"))
+        lab.check(blocking(it), "no blocking any more")
+        lab.wait_for(lambda: len(it.events("alert")) > before, 5, "records go on")
+        lab.check(it.push()["state"] == "live", "no push any more")
+        # The dataplane starts again and makes it anew; sluiced follows.
+        it.stop(it.dataplane)
+        shutil.rmtree(it.shm)
+        it.start_dataplane()
+        lab.wait_for(lambda: state()["state"] == "running", 5, "sluiced finds the new dataplane")
+        lab.check(blocking(it), "no blocking after the restart")
+        lab.check(it.push()["state"] == "live", "no push after the restart")
+        # sluiced starts again: nothing is shared any more, and it says so.
+        shutil.rmtree(it.shm)
+        it.stop(it.daemon)
+        it.start_daemon()
+        lab.check(blocking(it), "no blocking without sluiced")
+        told = state()
+        lab.check(told["state"] == "stopped" and f"process {it.dataplane.pid} " in told.get("message", ""),
+                  f"status hides that a dataplane runs: {told}")
+        lab.check("restart" in it.ctl("status").stdout, "status for people does not say what to do")
+        pushed = it.ctl("push")
+        lab.check("restart" in pushed.stdout + pushed.stderr, f"push does not say what to do: {pushed.stdout}")
+        it.stop(it.dataplane)
+        it.start_dataplane()
+        lab.wait_for(lambda: state()["state"] == "running", 5, "a restart mends it")
+        lab.check("message" not in state() and blocking(it), "not mended")
+
+
 if __name__ == "__main__":
-    lab.main(survives_both_orders, supervisor_ends_with_everything)
+    lab.main(survives_both_orders, supervisor_ends_with_everything, removed_shared_memory_is_no_end)

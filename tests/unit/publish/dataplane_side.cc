@@ -107,6 +107,7 @@ void DataplaneSide::run(publish::ControlSegment control) {
       }
       auto& answer = staged != 0 ? segment_->answer_staged : segment_->answer_live;
       answer.error.store(static_cast<std::uint32_t>(error));
+      std::snprintf(answer.message, sizeof answer.message, "%s", abi::image_error_text(error));
       if (error == abi::ImageError::kNone) in_force.store(number, std::memory_order_release);
       answer.generation.store(number, std::memory_order_release);
     }

@@ -4,6 +4,10 @@
 #include "controlplane/publish/publisher.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -21,6 +25,7 @@ class PublisherTest : public ::testing::Test {
   PublisherTest() {
     paths_.shm = folder_.path() + "/shm";
     paths_.state = folder_.path() + "/state";
+    paths_.run = folder_.path() + "/run";
     paths_.policy = folder_.path() + "/policy.yaml";
     options_.answer_timeout_ms = 2000;
     write_policy("good");
@@ -96,7 +101,7 @@ TEST_F(PublisherTest, RefusedImageLeavesTheLiveOneAndIsNotAnnouncedAgain) {
   const PublishReport report = publisher.push("", "x", "push");
   EXPECT_EQ(report.outcome, Outcome::kRefused);
   EXPECT_EQ(exit_status(report.outcome), 5);
-  EXPECT_NE(report.message.find("digest"), std::string::npos);
+  EXPECT_EQ(report.message, abi::image_error_text(abi::ImageError::kDigest)) << "once";
   EXPECT_EQ(dataplane.segment().live.load(), 1u);
   EXPECT_EQ(publisher.generations()[1].state, GenerationState::kRefused);
   auto control = ControlSegment::attach(paths_.shm);
@@ -230,6 +235,64 @@ TEST_F(PublisherTest, AfterARebootTheLiveGenerationIsAnnouncedAgain) {
   test::DataplaneSide dataplane(paths_.shm, {});
   for (int i = 0; i < 1000 && dataplane.segment().live.load() != 1; ++i) ::usleep(1000);
   EXPECT_EQ(dataplane.segment().live.load(), 1u);
+}
+
+TEST_F(PublisherTest, RemovedSharedMemoryIsSharedOn) {
+  test::DataplaneSide dataplane(paths_.shm, {});
+  Publisher publisher = make();
+  ASSERT_TRUE(publisher.open().ok());
+  ASSERT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  std::filesystem::remove_all(paths_.shm);
+  EXPECT_EQ(publisher.live(), 1u);
+  EXPECT_EQ(publisher.out_of_reach(), "");
+  EXPECT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  EXPECT_EQ(dataplane.segment().live.load(), 2u);
+}
+
+TEST_F(PublisherTest, FollowsADataplaneThatMadeTheSharedMemoryAgain) {
+  auto first = std::make_unique<test::DataplaneSide>(paths_.shm, test::DataplaneSide::Options());
+  Publisher publisher = make();
+  ASSERT_TRUE(publisher.open().ok());
+  ASSERT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  ASSERT_TRUE(publisher.set_mode(abi::Mode::kMonitor, "").ok());
+  first.reset();
+  std::filesystem::remove_all(paths_.shm);
+  test::DataplaneSide second(paths_.shm, {});
+  publisher.tick();
+  auto control = ControlSegment::attach(paths_.shm);
+  EXPECT_EQ(control.value().announced(), 1u);
+  EXPECT_EQ(abi::wanted_mode(control.value().raw()),
+            static_cast<std::uint32_t>(abi::Mode::kMonitor));
+  EXPECT_EQ(publisher.push("", "x", "push").outcome, Outcome::kLive);
+  EXPECT_EQ(second.segment().live.load(), 2u);
+}
+
+TEST_F(PublisherTest, SaysWhenADataplaneRunsOutOfReach) {
+  Publisher publisher = make();
+  ASSERT_TRUE(publisher.open().ok());
+  EXPECT_EQ(publisher.out_of_reach(), "");
+  // A process of that name, as a start of the dataplane leaves its number.
+  const pid_t pid = ::fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    ::prctl(PR_SET_NAME, "sluice-dataplane");
+    for (;;) ::pause();
+  }
+  std::filesystem::create_directories(paths_.run);
+  std::ofstream(paths_.run + "/dataplane.pid") << pid << "\n";
+  std::string said;
+  for (int i = 0; i < 1000 && said.empty(); ++i) {
+    ::usleep(1000);
+    said = publisher.out_of_reach();
+  }
+  EXPECT_NE(said.find("process " + std::to_string(pid)), std::string::npos) << said;
+  EXPECT_NE(said.find("restart"), std::string::npos) << said;
+  const PublishReport report = publisher.push("", "x", "push");
+  EXPECT_EQ(report.outcome, Outcome::kPending);
+  EXPECT_NE(report.message.find("restart"), std::string::npos) << report.message;
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_EQ(publisher.out_of_reach(), "");
 }
 
 TEST_F(PublisherTest, KeptGenerationsAreBounded) {
