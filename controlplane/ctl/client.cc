@@ -6,6 +6,8 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include "dataplane/base/clock.h"
+
 namespace sluice::ctl {
 namespace {
 
@@ -18,15 +20,20 @@ httplib::Client connect(const std::string& socket, int timeout_s) {
   return client;
 }
 
-Answer answer_of(const httplib::Result& result, const std::string& socket) {
+/// asked: when; a connection that sluiced ends is no answer either, but no timeout.
+Answer answer_of(const httplib::Result& result, const std::string& socket, base::Nanos asked,
+                 int timeout_s) {
   Answer answer;
   if (!result) {
-    if (result.error() == httplib::Error::Read) {
+    const base::Nanos waited = base::monotonic_now() - asked;
+    if (result.error() != httplib::Error::Read) {
+      answer.message =
+          "sluiced is not reachable on " + socket + ": is it running, and may you open its socket?";
+    } else if (waited >= static_cast<base::Nanos>(timeout_s) * base::kNanosPerSecond) {
       answer.exit = kTimeout;
       answer.message = "sluiced did not answer in time on " + socket;
     } else {
-      answer.message =
-          "sluiced is not reachable on " + socket + ": is it running, and may you open its socket?";
+      answer.message = "sluiced ended before it answered on " + socket;
     }
     return answer;
   }
@@ -43,13 +50,15 @@ Answer get(const std::string& socket, const std::string& path,
   auto client = connect(socket, timeout_s);
   httplib::Params params;
   for (const auto& [name, value] : parameters) params.emplace(name, value);
-  return answer_of(client.Get(path, params, httplib::Headers{}), socket);
+  const base::Nanos asked = base::monotonic_now();
+  return answer_of(client.Get(path, params, httplib::Headers{}), socket, asked, timeout_s);
 }
 
 Answer post(const std::string& socket, const std::string& path, const std::string& body,
             int timeout_s, const char* type) {
   auto client = connect(socket, timeout_s);
-  return answer_of(client.Post(path, body, type), socket);
+  const base::Nanos asked = base::monotonic_now();
+  return answer_of(client.Post(path, body, type), socket, asked, timeout_s);
 }
 
 }  // namespace sluice::ctl

@@ -14,6 +14,7 @@
 #include "dataplane/abi/segments.h"
 #include "dataplane/engine/drop_summary.h"
 #include "dataplane/engine/flows.h"
+#include "dataplane/engine/generation_counters.h"
 #include "dataplane/engine/packet_desk.h"
 #include "dataplane/engine/pool.h"
 #include "dataplane/engine/reply.h"
@@ -239,8 +240,7 @@ void Engine::observe(Generation* live, Generation* staged, const Switches& switc
   }
   if (live != state.context.live) {
     state.context.counters.count(CounterId::kGenerationsSeen);
-    for (abi::Counter& hits : state.context.counters.rule_hits) hits.set(0);
-    state.context.counters.rule_hits_generation.set(live == nullptr ? 0 : live->number());
+    begin_counters(state.context.live, live, state.context.counters);
   }
   // Frames pass unseen in bypass: what was known of connections before is stale after it.
   if (switches.bypass && !state.bypass) state.flows->forget_all();

@@ -155,6 +155,35 @@ def forwarded_address_of_a_trusted_proxy():
         check(get("2001:db8:0:1::1") == 200, "another /64")
 
 
+def counts_stay_with_their_names():
+    """A push moves a limit and a service to other places: what is counted is read under its own name."""
+    limit = "{{{{ name: {}, key: [service], rate: 1/h, burst: 9, action: block }}}}"
+    service = "  - {{{{ name: {0}, addresses: [{{server4}}], ports: [80], hosts: [{0}.test], limits: [{1}] }}}}\n"
+    first = service.format("one", limit.format("first"))
+    moved = service.format("two", limit.format("other")) + first
+    with Lab("names", policy="services:\n" + first, metrics="127.0.0.1:9464") as lab:
+        lab.push()
+
+        def counted():
+            told = lab.in_namespace("middle", "curl", "-s", "http://127.0.0.1:9464/metrics").stdout
+            sums = {}
+            for name, labels, value in re.findall(r"^(sluice_(?:requests|limit_decisions)_total)\{(.*)\} (\d+)$", told, re.M):
+                key = re.search(r'(?:service|limit)="(.*?)"', labels).group(1)
+                if 'decision="limited"' not in labels and 'decision="full"' not in labels:
+                    sums[key] = sums.get(key, 0) + int(value)
+            return sums
+        for _ in range(3):
+            check(lab.curl("/", "-H", "Host: one.test")[0] == 200, "an honest request")
+        check(counted()["one"] == counted()["one/first"] == 3, f"counted {counted()}")
+        lab.write_policy("services:\n" + moved)
+        lab.push()
+        lab.curl("/", "-H", "Host: two.test")
+        check(lab.curl("/", "-H", "Host: one.test")[0] == 200, "an honest request")
+        check(counted() == {"one": 1, "two": 1, "one/first": 1, "two/other": 1}, f"counted {counted()}")
+        lab.push()
+        check(counted() == {"one": 1, "two": 1, "one/first": 1, "two/other": 1}, f"the same again: {counted()}")
+
+
 def monitored_limits_only_report():
     limit = "{ name: watched, key: [service], rate: 1/min, burst: 1, action: monitor }"
     with Lab("monitor", policy=policy(limit)) as lab:
@@ -233,4 +262,4 @@ def a_full_table_does_what_on_full_says():
 if __name__ == "__main__":
     main(exact_across_workers_and_pushes, never_more_across_a_restart, retry_after_is_exact,
          keys_are_told_apart, forwarded_address_of_a_trusted_proxy, monitored_limits_only_report,
-         a_full_table_does_what_on_full_says)
+         a_full_table_does_what_on_full_says, counts_stay_with_their_names)
