@@ -147,6 +147,7 @@ publish::BuildResult build_generation(const publish::BuildRequest& request) {
   config::Diagnostics diagnostics;
   seclang::SourceSet sources =
       request.stored.empty() ? seclang::SourceSet() : seclang::SourceSet(request.stored);
+  sources.set_state(request.state);
   const policy::Policy policy = load_policy(request, sources, diagnostics);
   config::Diagnostics about_rules;
   const seclang::LinkedRules rules = seclang::link_files(policy.rules, sources, about_rules);

@@ -43,10 +43,12 @@ void take_settings(const std::string& file, const std::string& instance, json& e
   }
 }
 
-void take_policy(const std::string& file, json& errors, json& warnings, std::uint64_t& rules) {
+void take_policy(const Context& context, const std::string& file, json& errors, json& warnings,
+                 std::uint64_t& rules) {
   publish::BuildRequest request;
   request.policy = file;
   request.generation = 1;
+  request.state = state_folder(context);
   const publish::BuildResult result = api::build_generation(request);
   rules += result.rules;
   for (const auto& [from, into] :
@@ -58,6 +60,12 @@ void take_policy(const std::string& file, json& errors, json& warnings, std::uin
 }
 
 }  // namespace
+
+std::string state_folder(const Context& context) {
+  const auto settings = api::load_settings(context.config, context.instance);
+  return settings.ok() ? settings.value().paths.state
+                       : publish::default_paths(context.instance).state;
+}
 
 int run_config_test(const Context& context) {
   json errors = json::array(), warnings = json::array();
@@ -78,7 +86,7 @@ int run_config_test(const Context& context) {
       errors.push_back(diagnostic(policy, 1, 1, "cannot be read"));
       continue;
     }
-    take_policy(policy, errors, warnings, rules);
+    take_policy(context, policy, errors, warnings, rules);
   }
   const bool good = errors.empty();
   if (context.json) {

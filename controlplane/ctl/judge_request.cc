@@ -143,6 +143,7 @@ int build_offline(const Context& context, publish::BuildResult& result) {
   request.rules = context.rules;
   request.generation = 1;
   request.cache_folder = cache_folder();
+  request.state = state_folder(context);
   if (request.policy.empty() && request.rules.empty()) {
     request.rules = {context.signatures + "/*.conf"};
   }

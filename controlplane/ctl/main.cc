@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -191,7 +193,10 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", SLUICE_VERSION " (" SLUICE_COMMIT ")");
   app.require_subcommand(1);
   app.add_option("--instance", context.instance, "name of the instance (default main)");
-  app.add_option("--config", context.config, "sluice.yaml, for the paths");
+  const CLI::Option* config = app.add_option(
+      "--config", context.config,
+      "sluice.yaml, for the paths (default /etc/sluice/sluice.yaml; of another instance the file "
+      "of its units, /etc/sluice/INSTANCE.yaml, where there is one)");
   app.add_option("--socket", context.socket, "control socket (default: of the instance)");
   app.add_flag("--json", context.json, "JSON, for programs");
   app.footer(
@@ -207,6 +212,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& wrong) {
     app.exit(wrong);
     return kUsage;
+  }
+  if (const std::string own = "/etc/sluice/" + context.instance + ".yaml";
+      config->count() == 0 && context.instance != "main" && ::access(own.c_str(), F_OK) == 0) {
+    context.config = own;
   }
   const bool offline = chosen == run_config_test || chosen == run_check || chosen == run_replay ||
                        chosen == run_rules_test || chosen == run_rules_cost;

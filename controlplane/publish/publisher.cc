@@ -148,6 +148,7 @@ BuildRequest Publisher::request_for(const std::string& policy) const {
   BuildRequest request;
   request.policy = policy.empty() ? paths_.policy : policy;
   request.cache_folder = paths_.state + "/cache";
+  request.state = paths_.state;
   return request;
 }
 

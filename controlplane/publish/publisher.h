@@ -30,6 +30,7 @@ struct BuildRequest {
   std::uint64_t generation = 0;
   std::vector<std::string> rules;  ///< files instead of those that the policy names (offline)
   std::string cache_folder;        ///< of compiled databases; empty: none
+  std::string state;               ///< what Include means by ${STATE}
   std::string from;                ///< folder of which a source must come; empty: none
 };
 struct BuildResult {

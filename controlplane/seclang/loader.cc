@@ -58,8 +58,10 @@ void Loader::parse_text(const std::string& path, std::string_view text, std::siz
 }
 
 void Loader::include(const IncludeNode& node, const std::string& from, std::size_t depth) {
-  std::vector<std::string> files = sources_.glob(SourceSet::resolve(node.pattern, from));
-  if (files.empty()) files = sources_.glob(SourceSet::resolve(node.pattern, ""));
+  const auto pattern = sources_.expand(node.pattern);
+  if (!pattern.ok()) return complain(&node.place, node.pattern, pattern.error().message);
+  std::vector<std::string> files = sources_.glob(SourceSet::resolve(pattern.value(), from));
+  if (files.empty()) files = sources_.glob(SourceSet::resolve(pattern.value(), ""));
   if (files.empty() && !node.optional) {
     complain(&node.place, node.pattern,
              "no such file, neither beside this one nor in the working directory (IncludeOptional "

@@ -51,6 +51,17 @@ std::string SourceSet::resolve(const std::string& path, const std::string& from)
   return std::filesystem::absolute(folder / written).lexically_normal().string();
 }
 
+base::Result<std::string> SourceSet::expand(const std::string& pattern) const {
+  static constexpr std::string_view kState = "${STATE}";
+  const std::size_t at = pattern.find("${");
+  if (at == std::string::npos) return pattern;
+  if (at != 0 || !pattern.starts_with(kState)) {
+    return base::Error{"only ${STATE} is known, and only at the start"};
+  }
+  if (state_.empty()) return base::Error{"there is no state folder here"};
+  return state_ + pattern.substr(kState.size());
+}
+
 base::Result<std::string_view> SourceSet::read(const std::string& path) {
   const std::string name = resolve(path, "");
   if (const auto known = read_.find(name); known != read_.end()) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "controlplane/publish/generation_store.h"
@@ -39,11 +40,18 @@ class SourceSet {
   /// All that was read so far, by path.
   [[nodiscard]] std::vector<publish::Source> sources() const;
 
+  /// The folder that Include may name as `${STATE}`: the instance's own, with its bundles.
+  void set_state(std::string folder) { state_ = std::move(folder); }
+  /// A pattern of Include with `${STATE}` replaced. Error: another `${...}`, or nobody has said
+  /// which folder that is.
+  [[nodiscard]] base::Result<std::string> expand(const std::string& pattern) const;
+
   /// `path` as seen from the folder of `from` (a file), or from the working directory if `from` is
   /// empty; absolute and normal.
   static std::string resolve(const std::string& path, const std::string& from);
 
  private:
+  std::string state_;
   bool stored_only_ = false;
   std::map<std::string, std::string> stored_;  ///< by path, where stored_only_
   std::map<std::string, std::string> read_;    ///< by path; nodes never move

@@ -147,7 +147,7 @@ def slow_requests_keep_no_push_out():
 def bundles_are_signed_and_newer():
     with Lab("bundle", rules=GOOD) as lab:
         home = lab.home
-        lab.write_rules(GOOD + f"IncludeOptional {home}/state/bundles/*/current/*.conf\n")
+        lab.write_rules(GOOD + "IncludeOptional ${STATE}/bundles/*/current/*.conf\n")
         lab.push()
         keys = home / "keys"
         keys.mkdir()

@@ -20,6 +20,8 @@ import time
 from lab import BUILD, SERVER4, SKIPPED, SOURCE, Failure, Lab, check, figure, short_form, wait_for
 from machine import Machine, run
 
+EDGE_UNITS = EDGE_DAEMON, EDGE_DATAPLANE = "sluiced@edge.service", "sluice-dataplane@edge.service"
+EDGE_CLIENT, EDGE_SERVER = "10.78.0.1", "10.78.0.2"
 UNITS = DAEMON, DATAPLANE = "sluiced.service", "sluice-dataplane.service"
 ACCOUNTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
 ATTACK = "/?q=1%27%20OR%20%271%27=%271"
@@ -88,8 +90,8 @@ def cpu_waited():
     return int(re.search(r"total=(\d+)", pathlib.Path("/proc/pressure/cpu").read_text()).group(1)) / 1e6
 
 
-def status_of(machine):
-    asked = machine.run("sluicectl", "--json", "status", check=False)
+def status_of(machine, *options):
+    asked = machine.run("sluicectl", *options, "--json", "status", check=False)
     return json.loads(asked.stdout) if asked.returncode == 0 else {}
 
 
@@ -231,9 +233,52 @@ def crash_and_stall(lab, machine, live):
     check(lab.curl(ATTACK)[0] == 403, "no longer blocking after the stall")
 
 
+def edge_blocks(lab):
+    return lab.curl("/?export=all", server=EDGE_SERVER, timeout=2)[0] == 403
+
+
+def run_another_instance(lab, machine, live):
+    """By the template units, beside main: a link, a policy, bundles and records of its own."""
+    for end, device, port, address in (("client", "cl1", "out1", EDGE_CLIENT), ("server", "sv1", "in1", EDGE_SERVER)):
+        lab._veth((end, device), ("middle", port))
+        lab.in_namespace(end, "ip", "addr", "add", address + "/24", "dev", device)
+    (machine.path / "etc/sluice/edge.yaml").write_text(
+        "workers: { cores: [1], main_core: 0, idle: sleep }\n"
+        "memory: { pool_mb: 32, flows_max: 4096, huge_pages: off }\n"
+        "links:\n  - outside: { device: \"net_af_packet0,iface=out1\" }\n"
+        "    inside: { device: \"net_af_packet1,iface=in1\" }\n"
+        "metrics: { listen: \"127.0.0.1:9465\" }\npaths: { policy: /etc/sluice/edge-policy.yaml }\n")
+    (machine.path / "etc/sluice/edge-policy.yaml").write_text(
+        "rules: { include: [/etc/sluice/rules.d/*.conf] }\n"
+        f"services: [{{ name: edge, addresses: [{EDGE_SERVER}], ports: [80] }}]\n")
+    machine.run("systemctl", "enable", "--now", *EDGE_UNITS)
+    wait_for(lambda: status_of(machine, "--instance", "edge").get("dataplane", {}).get("state") == "running", 20,
+             "the other instance runs", 0.1)
+    machine.run("sluicectl", "--instance", "edge", "config", "test")
+    machine.run("sluicectl", "--instance", "edge", "push")
+    check(lab.curl("/?export=all", server=EDGE_SERVER)[0] == 200, "the bundle of main is in force for another instance")
+    machine.run("sluicectl", "--instance", "edge", "bundle", "install", "/root/ours.bundle")
+    check(edge_blocks(lab), "the bundle of the instance does not block")
+    check(machine.exists("/var/lib/sluice/edge/bundles/ours/current"), "its bundle lies elsewhere")
+    for unit in EDGE_UNITS:
+        before = main_pid(machine, unit)
+        machine.run("kill", "-KILL", before)
+        wait_for(lambda: restarted(machine, unit, before, 1), 20, f"{unit} restarted after a kill", 0.05)
+        stamp = machine.property(unit, "WatchdogTimestampMonotonic")
+        wait_for(lambda: machine.property(unit, "WatchdogTimestampMonotonic") != stamp, 10,
+                 f"{unit} keeps its watchdog", 0.2)
+    wait_for(lambda: edge_blocks(lab), 10, "the instance blocks after both were killed", 0.1)
+    for port in (9464, 9465):
+        told = machine.run("curl", "-sf", f"http://127.0.0.1:{port}/metrics").stdout
+        check("sluice_dataplane_up 1" in told, f"no metrics of a running dataplane on {port}")
+    wait_for(lambda: "2001" in machine.text("var/log/sluice/edge/eve.json"), 5, "records of the instance")
+    check(serving(machine, live) and lab.curl(ATTACK)[0] == 403, "the other instance disturbs main")
+
+
 def upgrade_under_load(lab, machine, second, live):
     """First sluiced alone, the dataplane kept as docs/operations.md says; then the dataplane."""
     daemon, dataplane = (main_pid(machine, unit) for unit in UNITS)
+    edge = [main_pid(machine, unit) for unit in EDGE_UNITS]
     keep = machine.path / "etc/sluice/keep-dataplane"
     keep.touch()
     with Load(lab) as load:
@@ -241,6 +286,8 @@ def upgrade_under_load(lab, machine, second, live):
         wait_for(lambda: serving(machine, live), 20, "the new sluiced", 0.1)
         time.sleep(0.5)
     check(main_pid(machine, DAEMON) != daemon, "the upgrade did not restart sluiced")
+    check(main_pid(machine, EDGE_DAEMON) not in (0, edge[0]) and main_pid(machine, EDGE_DATAPLANE) == edge[1],
+          "the upgrade did not restart sluiced alone of the other instance")
     check(main_pid(machine, DATAPLANE) == dataplane, "the upgrade restarted a dataplane to keep")
     check(not load.failures and load.served > 20,
           f"of {load.served} requests failed while sluiced was upgraded: {load.failures[:3]}")
@@ -305,7 +352,7 @@ def check_manual(machine):
 
 
 def remove(machine, before, accounts):
-    pids = [machine.outer_pid(main_pid(machine, unit)) for unit in UNITS]
+    pids = [machine.outer_pid(main_pid(machine, unit)) for unit in UNITS + EDGE_UNITS]
     machine.run("dpkg", "-r", "sluice")
     check(not machine.exists("/usr/sbin/sluiced"), "sluiced is still there after removal")
     check(not any(os.path.exists(f"/proc/{pid}") for pid in pids), "a program runs on after removal")
@@ -351,6 +398,8 @@ def steps(scratch):
             take_huge_pages(machine, live)
         crash_and_stall(lab, machine, live)
         done("killed and stalled")
+        run_another_instance(lab, machine, live)
+        done("another instance ran beside it")
         policy = machine.text("etc/sluice/policy.yaml")
         (machine.path / "var/lib/sluice/kept").write_text("kept")
         upgrade_under_load(lab, machine, second, live)
@@ -363,6 +412,7 @@ def steps(scratch):
         machine.boot(lab)
         wait_for(lambda: serving(machine, live), 20, "serving after a reboot", 0.1)
         check(lab.curl(ATTACK)[0] == 403, "no longer blocking after a reboot")
+        wait_for(lambda: edge_blocks(lab), 10, "the other instance blocks after a reboot", 0.1)
         done("rebooted")
         remove(machine, before, accounts)
         done("removed without a trace")

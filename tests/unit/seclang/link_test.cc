@@ -274,6 +274,28 @@ TEST(Includes, ComeInTheirPlaceAndInByteOrder) {
             "itself?\n");
 }
 
+TEST(Includes, MayNameTheFolderOfTheInstance) {
+  SourceSet sources({{"/rules/a.conf",
+                      "Include ${STATE}/bundles/*.conf\nInclude ${HOME}/x\nInclude x/${STATE}/y\n"},
+                     {"/var/state/bundles/b.conf", "SecAction \"id:1\"\n"}});
+  const auto link = [&] {
+    config::Diagnostics diagnostics;
+    const LinkedRules linked = link_files({"/rules/a.conf"}, sources, diagnostics);
+    std::string said = std::to_string(linked.rules.size()) + " rules\n";
+    for (const config::Diagnostic& error : diagnostics.errors) {
+      said += std::to_string(error.line) + ": " + error.message + "\n";
+    }
+    return said;
+  };
+  const std::string others =
+      "2: ${HOME}/x: only ${STATE} is known, and only at the start\n"
+      "3: x/${STATE}/y: only ${STATE} is known, and only at the start\n";
+  EXPECT_EQ(link(),
+            "0 rules\n1: ${STATE}/bundles/*.conf: there is no state folder here\n" + others);
+  sources.set_state("/var/state");
+  EXPECT_EQ(link(), "1 rules\n" + others);
+}
+
 TEST(Unreachable, RulesBehindAnUnconditionalEndAreNamed) {
   const Linked linked(
       "SecAction \"id:1,phase:1,pass,skipAfter:END\"\n"
