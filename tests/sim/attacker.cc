@@ -71,7 +71,11 @@ void World::attack(Oddity oddity) {
     case Oddity::kServerEarly:
     case Oddity::kMidstream:
     case Oddity::kReuse:
+    case Oddity::kRstHandshake:
+    case Oddity::kNearThird:
       return attack_handshake(oddity);
+    case Oddity::kServerOdd:
+      return attack_from_server();
     case Oddity::kRstExact:
     case Oddity::kRstWindow:
     case Oddity::kRstAck:
@@ -80,6 +84,7 @@ void World::attack(Oddity oddity) {
     case Oddity::kFinBadAck:
     case Oddity::kServerAckAhead:
     case Oddity::kRstSack:
+    case Oddity::kRstData:
       if (client_.established()) attack_state(oddity);
       return;
     case Oddity::kFragment:
@@ -114,6 +119,9 @@ void World::attack_with_data(Oddity oddity) {
       inject(data_at(nxt + 10, bytes, random.chance(50)));
       inject(data_at(nxt, 10 + bytes + random.below(30), true));
       return;
+    case Oddity::kFarBelow:
+      offset = una - random.between(70000, 1 << 20) - (random.chance(50) ? 1 << 30 : 0);
+      break;
     case Oddity::kStraddle:
       offset = una - random.between(1, 50);
       inject(data_at(offset, 60 + bytes, true));
@@ -231,6 +239,10 @@ void World::attack_state(Oddity oddity) {
       segment.flags = kRst;
       break;
     }
+    case Oddity::kRstData:
+      segment = data_at(nxt, 1 + random.below(100), random.chance(50));
+      segment.flags = kRst | (random.chance(50) ? kAck : 0);
+      break;
     default:
       break;
   }
@@ -273,6 +285,18 @@ void World::attack_handshake(Oddity oddity) {
       inject(data);
       return;
     }
+    case Oddity::kNearThird: {
+      Tcp data = data_at(random.chance(30) ? random.between(30000, 200000) : 0, 150, true);
+      data.ack = server_.isn() + 1 - static_cast<std::uint32_t>(random.below(200));
+      if (random.chance(30)) data.flags = kPsh;
+      inject(data);
+      return;
+    }
+    case Oddity::kRstHandshake:
+      segment.flags = kRst | (random.chance(50) ? kAck : 0);
+      segment.seq += 1 + static_cast<std::uint32_t>(random.chance(50) ? 0 : random.below(9000));
+      segment.payload = other_bytes(0, random.chance(50) ? 40 : 0);
+      break;
     case Oddity::kServerSyn:
     case Oddity::kServerEarly: {
       Tcp from_server = server_.segment_at(-1, "", now_);
@@ -309,6 +333,32 @@ void World::attack_handshake(Oddity oddity) {
       break;
   }
   inject(segment);
+}
+
+/// What no listening stack sends.
+void World::attack_from_server() {
+  Random& random = attack_random_;
+  count(Oddity::kServerOdd);
+  Tcp segment = server_.segment_at(-1, "", now_);
+  segment.flags = kSyn | kAck;
+  segment.ack = client_.isn() + 1;
+  segment.mss = 1400;
+  switch (random.below(4)) {
+    case 0:
+      segment.ack += 1 + static_cast<std::uint32_t>(random.below(60000));
+      break;
+    case 1:
+      segment.payload = make_message("HTTP/1.1 200 OK", "early");
+      break;
+    case 2:
+      segment.seq += 1 + static_cast<std::uint32_t>(random.below(60000));
+      break;
+    default:
+      segment.flags = random.chance(50) ? 0 : kPsh;
+      segment.seq += 1;
+      break;
+  }
+  inject(segment, false);
 }
 
 void World::attack_fragments(Oddity oddity) {

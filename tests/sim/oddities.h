@@ -72,7 +72,12 @@ namespace sluice::sim {
   /* of an attacker */                                                                     \
   X(kSackLie, "sack_lie", "data that tells of bytes that nobody sent")                     \
   X(kRstSack, "rst_sack", "RST at the end of what lies beyond a gap")                      \
-  X(kIp6Odd, "ip6_odd", "data behind extension headers that hosts refuse")
+  X(kIp6Odd, "ip6_odd", "data behind extension headers that hosts refuse")                 \
+  X(kRstHandshake, "rst_handshake", "RST in the handshake, with data or wrong numbers")    \
+  X(kRstData, "rst_data", "RST with data")                                                 \
+  X(kNearThird, "near_third", "the handshake's end with a number that is nearly right")    \
+  X(kFarBelow, "far_below", "data far below what was acknowledged")                        \
+  X(kServerOdd, "server_odd", "a SYN-ACK of no SYN, or with data, or no ACK of the server")
 
 enum class Oddity : std::uint8_t {
 #define SLUICE_X(enumerator, name, meaning) enumerator,

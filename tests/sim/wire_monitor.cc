@@ -6,6 +6,12 @@
 #include <algorithm>
 
 namespace sluice::sim {
+namespace {
+
+/// As old as an acknowledgement may be at least, and as far below as data may lie.
+constexpr std::uint32_t kOldAckBytes = 65536, kOldDataBytes = 1 << 30;
+
+}  // namespace
 
 void WireMonitor::watch(bool to_server_side, const Frame& frame) {
   if (read_ip(frame).fragment) {
@@ -68,10 +74,16 @@ std::string WireMonitor::to_server(const Tcp& segment) {
   if (segment.checksum_wrong) return "a wrong checksum left";
   if (segment.has(kUrg)) return "urgent data left";
   if (!headers_sound(segment)) return "extension headers that hosts refuse left";
+  const bool from_nobody = phase_ == Phase::kFirst || phase_ == Phase::kAnswered;
   if (segment.has(kSyn)) {
     if (!segment.payload.empty()) return "a SYN with data left";
     if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
     if (segment.has(kAck)) return "a SYN-ACK of the client left";
+    // What completed the handshake may wait here still, with a new connection behind it.
+    if (phase_ == Phase::kAnswered && segment.seq != client_isn_ && !held_) {
+      return "another SYN left behind the SYN-ACK";
+    }
+    client_isns_.insert(segment.seq);
     if (phase_ == Phase::kFirst || (phase_ == Phase::kAnswered && segment.seq == client_isn_)) {
       if (phase_ == Phase::kFirst && client_scale_ != -1 && segment.seq != client_isn_) {
         phase_ = Phase::kLost;
@@ -93,6 +105,14 @@ std::string WireMonitor::to_server(const Tcp& segment) {
   }
   if (segment.has(kRst) && !segment.payload.empty()) return "a RST with data left";
   if (!segment.has(kRst) && !segment.has(kAck)) return "a segment without ACK left";
+  // The engine resets what nobody opened; a server may be reset by the number that it named.
+  const bool known = client_isns_.contains(segment.seq - 1) || server_acks_.contains(segment.seq);
+  if (from_nobody && segment.has(kRst) && !known && !replies_) return "a RST of no SYN left";
+  // Behind its own reset the appliance speaks to the client in the server's place.
+  if (from_nobody && segment.has(kRst) && replies_) phase_ = Phase::kLost;
+  if (from_nobody && phase_ != Phase::kOpen && !segment.has(kRst)) {
+    return "a segment left before the handshake's end";
+  }
   return phase_ == Phase::kOpen ? check_numbers(segment) : "";
 }
 
@@ -104,12 +124,27 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
   if (segment.has(kRst)) {
     // The engine resets what it has ended at the number that the server's segment names.
     if (replies_ && !segment.has(kAck) && server_acks_.contains(segment.seq)) return "";
+    // And at 0 what acknowledged nothing (RFC 9293 section 3.10.7.1): outside, so no server heeds
+    // it.
+    if (replies_ && segment.has(kAck) && segment.seq == 0) return "";
     const bool inside = distance(una_, segment.seq) >= 0 && distance(segment.seq, highest_) >= 0;
     // Behind its own reset the appliance speaks to the client in the server's place.
     if (inside && replies_) phase_ = Phase::kLost;
     return inside ? ""
                   : "a RST at " + std::to_string(segment.seq) + " outside the unacknowledged " +
                         std::to_string(una_) + " to " + std::to_string(highest_) + " left";
+  }
+  if (segment.has(kAck)) {
+    const std::uint32_t old = std::max(kOldAckBytes, client_window_max_);
+    if (distance(segment.ack, client_acked_) > static_cast<std::int32_t>(old)) {
+      return "an acknowledgement far below the newest left";
+    }
+    if (distance(client_acked_, segment.ack) > 0) client_acked_ = segment.ack;
+    client_window_max_ =
+        std::max(client_window_max_, std::uint32_t{segment.window} << std::max(client_scale_, 0));
+  }
+  if (distance(segment.seq + length, una_) > static_cast<std::int32_t>(kOldDataBytes)) {
+    return "data far below the acknowledged left";
   }
   // A probe of a closed window is one segment at most.
   if (distance(edge_, segment.seq + length) > 1460) return "data beyond the window left";
@@ -128,7 +163,13 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
 }
 
 std::string WireMonitor::to_client(const Tcp& segment) {
+  if (!segment.has(kAck) && !segment.has(kRst)) return "a segment of the server without ACK left";
   if (segment.has(kSyn)) {
+    if (!segment.payload.empty()) return "a SYN-ACK with data left";
+    if (!client_isns_.contains(segment.ack - 1)) return "a SYN-ACK of no SYN left";
+    if (phase_ == Phase::kOpen && segment.ack == client_isn_ + 1 && segment.seq != server_isn_) {
+      return "another SYN-ACK left";
+    }
     if (phase_ == Phase::kFirst && segment.ack == client_isn_ + 1) {
       phase_ = Phase::kAnswered;
       server_isn_ = segment.seq;
@@ -136,6 +177,7 @@ std::string WireMonitor::to_client(const Tcp& segment) {
       timestamps_ = client_timestamps_ && segment.timestamps;
       server_scale_ = client_scale_ >= 0 && segment.window_scale >= 0 ? segment.window_scale : 0;
       una_ = highest_ = server_has_ = client_isn_ + 1;
+      client_acked_ = server_next_;
       edge_ = una_ + segment.window;
     } else if (segment.seq != server_isn_) {
       phase_ = Phase::kLost;

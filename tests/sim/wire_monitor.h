@@ -43,6 +43,9 @@ class WireMonitor {
   std::string check_bytes(const Tcp& segment);
 
   enum class Phase { kFirst, kAnswered, kOpen, kLost } phase_ = Phase::kFirst;
+  std::set<std::uint32_t> client_isns_;
+  std::uint32_t client_acked_ = 0;       ///< the client's newest acknowledgement
+  std::uint32_t client_window_max_ = 0;  ///< the widest that it offered
   bool client_timestamps_ = false, timestamps_ = false;
   int client_scale_ = -1, server_scale_ = 0;
   std::uint32_t client_isn_ = 0, server_isn_ = 0;

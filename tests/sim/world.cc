@@ -66,6 +66,10 @@ Plan draw_apart(Plan plan) {
   draw(Oddity::kSackLie, 6);
   draw(Oddity::kRstSack, 6);
   if (ipv6) draw(Oddity::kIp6Odd, 20);
+  for (const Oddity oddity : {Oddity::kRstHandshake, Oddity::kRstData, Oddity::kNearThird,
+                              Oddity::kFarBelow, Oddity::kServerOdd}) {
+    draw(oddity, 6);
+  }
   return plan;
 }
 

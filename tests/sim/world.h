@@ -80,6 +80,7 @@ class World {
   void attack_with_data(Oddity oddity);
   void attack_state(Oddity oddity);
   void attack_handshake(Oddity oddity);
+  void attack_from_server();
   void attack_fragments(Oddity oddity);
 
   [[nodiscard]] bool has(Oddity oddity) const {

@@ -24,14 +24,18 @@ import unit
 
 SEEDS = "20000"
 # What the sinks of stream/ are compiled into: a header's mutation changes these.
-STREAM_USERS = ["dataplane/stream/tcp_connection.cc", "tests/sim/stream_appliance.cc"]
+STREAM_USERS = {
+    "tests/sim/stream_sim": ["dataplane/stream/tcp_connection.cc", "tests/sim/stream_appliance.cc"],
+    unit.STREAM: ["dataplane/stream/tcp_connection.cc"] + [
+        f"tests/unit/stream/tcp_{which}_test.cc" for which in ("bounds", "data", "options", "state")],
+}
 
 
 class Build:
     """How a program is compiled and linked, as ninja does it."""
 
     def __init__(self, source, build, program):
-        self.source, self.build = source, build
+        self.source, self.build, self.program = source, build, program
         self.compile = {}
         for entry in json.loads((build / "compile_commands.json").read_text()):
             file = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
@@ -66,7 +70,7 @@ class Build:
                 return "its text is not there once"
             path.write_text(text[:place[0]] + new + text[place[1]:])
             objects = []
-            users = STREAM_USERS if file.endswith(".h") else [f"dataplane/{file}"]
+            users = STREAM_USERS[self.program] if file.endswith(".h") else [f"dataplane/{file}"]
             for user in users:
                 built, problem = self.object(user, folder)
                 if problem:

@@ -281,6 +281,35 @@ TEST(TcpState, TS18_AStaleServerConnectionCanBeResetByItsChallenge) {
   expect_forwarded(link.syn());
 }
 
+TEST(TcpState, TS5_BehindItsAnswerNoOtherSynReachesTheServer) {
+  TestLink link;
+  link.syn();
+  link.syn_ack();
+  expect_dropped(link.pass(kUp, link.segment(kUp, link.client_isn + 500, 0, net::kSyn)),
+                 Reason::kTcpSynDiffers);
+  expect_forwarded(link.syn());
+  expect_forwarded(link.last_ack());
+}
+
+TEST(TcpState, TS9_WithoutAckNoHandshakeEnds) {
+  TestLink link;
+  link.syn();
+  link.syn_ack();
+  expect_dropped(
+      link.pass(kUp, link.segment(kUp, link.client_isn + 1, link.server_isn + 1, net::kPsh, "a")),
+      Reason::kTcpNoAck);
+  EXPECT_FALSE(link.is_open);
+}
+
+TEST(TcpState, TS19_AResetInAHandshakeLeavesWithoutItsData) {
+  TestLink link;
+  link.syn();
+  auto reset = reset_at(link, kUp, 0);
+  reset.data("decoy");
+  expect_forwarded(link.pass(kUp, reset));
+  EXPECT_EQ(link.sent[0].back().payload, "");
+}
+
 TEST(TcpState, NoUrgentFlagLeavesInAHandshake) {
   TestLink link;
   link.syn();
