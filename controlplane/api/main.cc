@@ -22,6 +22,7 @@
 #include "controlplane/publish/file_io.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/notify.h"
+#include "dataplane/config/instance_name.h"
 
 namespace sluice::api {
 namespace {
@@ -67,6 +68,10 @@ int parse_options(int argc, char** argv, Options& options) {
         usage(stderr);
         return 2;
     }
+  }
+  if (!config::is_instance_name(options.instance)) {
+    std::fprintf(stderr, "sluiced: %s\n", config::kInstanceNameWanted);
+    return 2;
   }
   if (optind == argc) return -1;
   usage(stderr);

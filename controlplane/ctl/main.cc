@@ -15,6 +15,7 @@
 #include "controlplane/ctl/context.h"
 #include "dataplane/abi/reasons.h"
 #include "dataplane/base/ip_address.h"
+#include "dataplane/config/instance_name.h"
 
 namespace sluice::ctl {
 namespace {
@@ -38,6 +39,10 @@ std::string unknown_reason(const std::string& name) {
 }
 std::string no_address(const std::string& text) {
   return base::IpAddress::parse(text) ? "" : text + " is no address";
+}
+
+std::string no_instance(const std::string& name) {
+  return config::is_instance_name(name) ? "" : config::kInstanceNameWanted;
 }
 
 /// Declares the commands that ask the daemon.
@@ -115,7 +120,7 @@ void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
   build->add_option("--name", context.service, "[a-z0-9._-]")->required();
   build->add_option("--version", context.bundle_version, "a number that grows")
       ->required()
-      ->check(CLI::Range(1.0, 9e15));  // as uint64_t, -1 would be the largest
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{9'000'000'000'000'000}));
   build->add_option("--policy", context.policy, "policy.yaml; without one: rules only");
   build->add_option("--output,-o", context.output, "the bundle")->required();
   build->add_option("FILES", context.files, "*.conf, or folders");
@@ -192,7 +197,8 @@ int run(int argc, char** argv) {
   CLI::App app("sluicectl: the command line of Sluice");
   app.set_version_flag("--version", SLUICE_VERSION " (" SLUICE_COMMIT ")");
   app.require_subcommand(1);
-  app.add_option("--instance", context.instance, "name of the instance (default main)");
+  app.add_option("--instance", context.instance, "name of the instance (default main)")
+      ->check(CLI::Validator(no_instance, ""));
   const CLI::Option* config = app.add_option(
       "--config", context.config,
       "sluice.yaml, for the paths (default /etc/sluice/sluice.yaml; of another instance the file "

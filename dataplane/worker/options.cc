@@ -7,6 +7,8 @@
 
 #include <cstdio>
 
+#include "dataplane/config/instance_name.h"
+
 namespace sluice::worker {
 namespace {
 
@@ -53,10 +55,8 @@ int parse_options(int argc, char** argv, Options& options) {
         return kExitUsage;
     }
   }
-  if (optind == argc && !options.instance.empty() &&
-      options.instance.find('/') == std::string::npos) {
-    return -1;
-  }
+  if (optind == argc && config::is_instance_name(options.instance)) return -1;
+  if (optind == argc) return fail(config::kInstanceNameWanted, kExitUsage);
   usage(stderr);
   return kExitUsage;
 }

@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 
 import lab
 
@@ -143,6 +144,13 @@ def wrong_usage_and_no_daemon():
         for words in WRONG_USAGE:
             expect(it, words, USAGE)
         expect(it, ("check", "--rules", it.home / "rules.conf", "/none.http"), USAGE)
+        for words in (("controlplane/ctl/sluicectl", "status"), ("controlplane/api/sluiced",),
+                      ("dataplane/worker/sluice-dataplane-guarded",)):
+            for name in ("../x", "..", "", "a b", "x" * 33):
+                done = subprocess.run([lab.BUILD / words[0], "--config", it.config, "--instance", name, *words[1:]],
+                                      text=True, capture_output=True, timeout=20, check=False)
+                lab.check(done.returncode == USAGE and "an instance is named by" in done.stderr,
+                          f"{words[0]} takes the instance {name!r}: {done.returncode}, {done.stderr}")
         for words in ONLINE:
             answer = expect(it, words, UNREACHABLE, ERROR)
             lab.check(answer["exit"] == UNREACHABLE, f"{words}: {answer}")

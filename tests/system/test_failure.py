@@ -127,5 +127,28 @@ def a_hopeless_worker_ends_its_process():
         lab.check("has not polled" in (it.home / "dataplane.log").read_text(), "it does not say why it ended")
 
 
+def what_the_machine_lacks_is_said():
+    """A missing device, no huge pages, a core that is not there or is taken: what it is and what to do."""
+    def link(outside):
+        return f"  - {{ outside: {{ device: \"{outside}\" }}, inside: {{ device: \"net_null1\" }} }}\n"
+    cases = (  # changes of sluice.yaml, in its text too; exit status, what is said
+        ({"links": link("net_af_packet0,iface=nosuch0")}, (), 1, ("no network interface nosuch0", "`ip link`")),
+        ({"links": link("0000:ff:1f.7")}, (), 1, ("no such PCI device", "`lspci -D`")),
+        ({"links": link("nonsense")}, (), 1, ("cannot open nonsense", "a PCI address as")),
+        ({"links": link("net_null0"), "pool_mb": 1 << 18}, ("huge_pages: auto", "huge_pages: on"), 1,
+         ("huge pages: ", "sysctl vm.nr_hugepages=")),
+        ({"links": link("net_null0")}, ("cores: [", "cores: [999, "), 1, ("worker core 999", "change workers:")),
+        ({"links": link("net_null0"), "idle": "spin"}, ("cores: [", "cores: [0, 0, "), 3, ("named twice", "idle: sleep")))
+    with lab.Lab("lacks", daemon=False, dataplane=False, nginx=False) as it:
+        for changes, (*replaced,), status, said in cases:
+            it.write_config(**changes)
+            if replaced:
+                it.config.write_text(it.config.read_text().replace(*replaced))
+            done = it.in_namespace("middle", lab.BUILD / "dataplane/worker/sluice-dataplane-guarded", "--config",
+                                   it.config, check=False, timeout=60)
+            lab.check(done.returncode == status and all(part in done.stderr for part in said),
+                      f"{changes}: {done.returncode}: {done.stderr}")
+
+
 if __name__ == "__main__":
-    lab.main(without_a_valid_generation, with_a_held_worker, a_hopeless_worker_ends_its_process)
+    lab.main(what_the_machine_lacks_is_said, without_a_valid_generation, with_a_held_worker, a_hopeless_worker_ends_its_process)
