@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "dataplane/base/check.h"
+#include "tests/fuzz/plain_transform.h"
 #include "tests/unit/rules/ruleset_fixture.h"
 
-/// Rules of a few letters, compiled and judged as the dataplane does it (sieves, shared scans,
-/// memos, confirmation), against one plain search of each pattern in each value. Input: number of
-/// rules, the rules, the values.
+/// Rules of a few letters over several targets behind chains of transformations, compiled and
+/// judged as the dataplane does it (sieves, shared scans, memos, confirmation), against one plain
+/// search of each pattern in each value. Input: number of rules, the rules, the requests.
 
 namespace {
 
@@ -91,15 +92,87 @@ std::string pattern(Input& in, int depth) {
   return text;
 }
 
+using abi::TransformId;
+
+/// Some of which a plain reading is at hand.
+constexpr TransformId kTransforms[] = {TransformId::kLowercase, TransformId::kUppercase,
+                                       TransformId::kLength, TransformId::kHexEncode,
+                                       TransformId::kTrimLeft};
+
+constexpr const char* kTargets[] = {
+    "ARGS",           "ARGS_NAMES",          "ARGS:a",         "QUERY_STRING", "REQUEST_URI",
+    "REQUEST_METHOD", "REQUEST_HEADERS:X-V", "REQUEST_HEADERS"};
+constexpr std::size_t kTargetCount = std::size(kTargets);
+
 struct Rule {
   std::string name, argument;
-  bool lowercase = false, negated = false;
+  std::vector<TransformId> transforms;
+  std::vector<std::size_t> targets;  ///< of kTargets
+  bool negated = false, excludes = false;
+};
+
+std::string lower(std::string text) {
+  SLUICE_CHECK(fuzz::transform_plainly(TransformId::kLowercase, text));
+  return text;
+}
+
+/// What the targets of one request hold.
+struct Request {
+  std::vector<std::string> names, values;
+  std::string header;
+
+  [[nodiscard]] std::string query() const {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      text += (text.empty() ? "" : "&") + names[i] + "=" + values[i];
+    }
+    return text;
+  }
+  [[nodiscard]] std::string wire() const {
+    return "GET /?" + query() + " HTTP/1.1\r\nHost: h\r\nX-V: " + header + "\r\n\r\n";
+  }
+  [[nodiscard]] std::vector<std::string> of(std::size_t target, bool excludes) const {
+    std::vector<std::string> found;
+    switch (target) {
+      case 0:
+      case 2:
+        for (std::size_t i = 0; i < names.size(); ++i) {
+          const bool is_a = lower(names[i]) == "a";  // names have no case
+          if (target == 2 ? is_a : !(is_a && excludes)) found.push_back(values[i]);
+        }
+        return found;
+      case 1:
+        return names;
+      case 3:
+        return {query()};
+      case 4:
+        return {"/?" + query()};
+      case 5:
+        return {"GET"};
+      case 6:
+        return {header};
+      default:
+        return {"h", header};
+    }
+  }
 };
 
 Rule rule(Input& in) {
   Rule made;
   const std::uint8_t kind = in.byte();
-  made.lowercase = (kind & 64) != 0;
+  for (std::size_t i = in.below(4); i > 0; --i) {
+    made.transforms.push_back(kTransforms[in.below(std::size(kTransforms))]);
+  }
+  const std::uint8_t where = in.byte();
+  made.excludes = (where & 128) != 0;
+  for (std::size_t i = 1 + where / 8 % 3; i > 0; --i) {
+    const std::size_t target = made.targets.empty() ? where % kTargetCount : in.below(kTargetCount);
+    // An exclusion holds for all that the rule has of ARGS.
+    if (made.excludes && target == 2) continue;
+    made.targets.push_back(target);
+  }
+  if (made.targets.empty()) made.targets.push_back(0);
+  made.excludes = made.excludes && std::count(made.targets.begin(), made.targets.end(), 0U) != 0;
   made.negated = (kind & 128) != 0;
   switch (kind % 8) {
     case 0:
@@ -122,11 +195,6 @@ Rule rule(Input& in) {
   return made;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return text;
-}
-
 bool plain_regex(const std::string& text, const std::string& value) {
   int error = 0;
   PCRE2_SIZE at = 0;
@@ -143,7 +211,7 @@ bool plain_regex(const std::string& text, const std::string& value) {
 }
 
 bool plainly(const Rule& made, std::string value) {
-  if (made.lowercase) value = lower(value);
+  for (const TransformId id : made.transforms) SLUICE_CHECK(fuzz::transform_plainly(id, value));
   bool found = false;
   if (made.name == "rx") {
     found = plain_regex(made.argument, value);
@@ -184,6 +252,27 @@ std::string value(Input& in, const std::vector<Rule>& rules) {
   return text;
 }
 
+std::string directive(const Rule& made, std::size_t id) {
+  std::string targets, transforms = ",t:none";
+  for (const std::size_t target : made.targets) {
+    targets += (targets.empty() ? "" : "|") + std::string(kTargets[target]);
+  }
+  if (made.excludes) targets += "|!ARGS:a";
+  for (const TransformId transform : made.transforms) {
+    transforms += ",t:" + std::string(abi::transform_name(transform));
+  }
+  return "SecRule " + targets + " \"" + (made.negated ? "!" : "") + "@" + made.name + " " +
+         made.argument + "\" \"id:" + std::to_string(id) + ",phase:2,pass" + transforms + "\"\n";
+}
+
+bool matches(const Rule& made, const Request& sent) {
+  return std::any_of(made.targets.begin(), made.targets.end(), [&](std::size_t target) {
+    const std::vector<std::string> values = sent.of(target, made.excludes);
+    return std::any_of(values.begin(), values.end(),
+                       [&](const std::string& each) { return plainly(made, each); });
+  });
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -192,11 +281,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t count = 1 + in.below(6);
   while (rules.size() < count) rules.push_back(rule(in));
   std::string text = "SecRequestBodyAccess On\n";
-  for (std::size_t i = 0; i < count; ++i) {
-    text += "SecRule ARGS \"" + std::string(rules[i].negated ? "!" : "") + "@" + rules[i].name +
-            " " + rules[i].argument + "\" \"id:" + std::to_string(i + 1) + ",phase:2,pass,t:none" +
-            (rules[i].lowercase ? ",t:lowercase" : "") + "\"\n";
-  }
+  for (std::size_t i = 0; i < count; ++i) text += directive(rules[i], i + 1);
   const rules::test::LoadedRules loaded = rules::test::load_text(text);
   const bool is_unsafe =
       std::any_of(loaded.errors.begin(), loaded.errors.end(), [](const std::string& error) {
@@ -210,21 +295,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   rules::test::Judge judge(*loaded.ruleset);
   for (int request = 0; request < 60 && (request == 0 || !in.empty()); ++request) {
-    std::vector<std::string> values;
-    std::string query;
+    Request sent;
     for (std::size_t i = 1 + in.below(3); i > 0; --i) {
-      values.push_back(value(in, rules));
-      query += (query.empty() ? "?a=" : "&b=") + values.back();
+      sent.names.push_back(sent.names.empty() ? "a" : word(in, 2));
+      sent.values.push_back(value(in, rules));
     }
-    const rules::test::Judged judged = judge.run("GET /" + query + " HTTP/1.1\r\nHost: h\r\n\r\n");
+    sent.header = value(in, rules);
+    const rules::test::Judged judged = judge.run(sent.wire());
     if (judged.refused || !judged.limits.empty()) continue;
     for (std::size_t i = 0; i < count; ++i) {
-      const bool wanted = std::any_of(values.begin(), values.end(), [&](const std::string& each) {
-        return plainly(rules[i], each);
-      });
+      const bool wanted = matches(rules[i], sent);
       if (judged.has(static_cast<std::uint32_t>(i + 1)) == wanted) continue;
-      std::fprintf(stderr, "%srule %zu %s, values %s\n", text.c_str(), i + 1,
-                   wanted ? "missed" : "matched wrongly", query.c_str());
+      std::fprintf(stderr, "%srule %zu %s: %s\n", text.c_str(), i + 1,
+                   wanted ? "missed" : "matched wrongly", sent.wire().c_str());
       std::abort();
     }
   }

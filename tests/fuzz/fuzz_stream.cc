@@ -52,6 +52,8 @@ class Run {
     const bool wraps = (set_up[0] & 1) != 0;
     timestamps_ = (set_up[0] & 2) != 0;
     scale_ = (set_up[0] & 4) != 0 ? 3 : -1;
+    ipv6_ = (set_up[6] & 1) != 0;
+    sack_ = (set_up[6] & 2) != 0;
     isn_ = wraps ? 0xffffffffU - set_up[1] : 1000;
     Endpoint::Options options;
     options.is_client = false;
@@ -59,6 +61,10 @@ class Run {
     options.timestamps = (set_up[0] & 8) != 0;
     options.zero_window = (set_up[0] & 16) != 0;
     options.window_scale = scale_;
+    options.ipv6 = ipv6_;
+    options.sack = options.dsack = sack_;
+    options.reneges = (set_up[6] & 4) != 0;
+    options.seed = set_up[7];
     Random random(set_up[2] * 256U + set_up[3]);
     options.variant = (set_up[0] & 64) != 0 ? Variant::of_linux() : Variant::draw(random);
     server_.start(options);
@@ -73,6 +79,7 @@ class Run {
     syn.ack = 0;
     syn.mss = 1400;
     syn.window_scale = scale_;
+    syn.sack_permitted = sack_;
     send(syn);
     Tcp third = segment(0, "");
     send(third);
@@ -123,6 +130,7 @@ class Run {
   [[nodiscard]] Tcp segment(std::int64_t offset, std::string payload) const {
     Tcp made;
     made.to_server = true;
+    made.ipv6 = ipv6_;
     made.seq = isn_ + 1 + static_cast<std::uint32_t>(offset);
     made.ack = server_next_;
     made.flags = kAck;
@@ -170,9 +178,20 @@ class Run {
         break;
       default:
         odd.vlan = op.window % 3;
+        odd_options(odd, op);
         break;
     }
     send(odd);
+  }
+  /// Selective acknowledgements of anything, extension headers of any kind.
+  void odd_options(Tcp& odd, const Operation& op) const {
+    constexpr std::uint8_t kTypes[] = {Ip6Header::kHopByHop, Ip6Header::kRouting,
+                                       Ip6Header::kFragment, Ip6Header::kDestination};
+    if ((op.extra & 8) != 0) odd.sack = {{odd.ack + op.window, odd.ack + op.place}};
+    for (unsigned i = 0; ipv6_ && i < op.extra >> 4; ++i) {
+      odd.headers.push_back(
+          {kTypes[(op.kind >> 3 >> i % 4) & 3], static_cast<std::uint8_t>(op.window << (i & 7))});
+    }
   }
   void send_fragments(std::int64_t offset, const Operation& op) {
     Tcp good = segment(offset, text_at(offset, op)), bad = good;
@@ -202,7 +221,7 @@ class Run {
     settle();
   }
   void enter(bool from_outside, const Frame& frame) {
-    if (!from_outside) monitor_.from_server(frame);
+    monitor_.enter(from_outside, frame);
     appliance_->on_frame(from_outside, frame, now_);
   }
   /// What left arrives at once; what the server answers goes back.
@@ -234,7 +253,7 @@ class Run {
   Nanos now_ = 1000 * kSecond;
   std::uint32_t isn_ = 0, server_next_ = 0;
   int scale_ = -1;
-  bool timestamps_ = false;
+  bool timestamps_ = false, ipv6_ = false, sack_ = false;
 };
 
 }  // namespace

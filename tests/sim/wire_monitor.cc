@@ -23,13 +23,26 @@ void WireMonitor::watch(bool to_server_side, const Frame& frame) {
   if (!read_frame(frame, segment)) return;
   // A reset of what nobody opened in that VLAN, which the server does not know either.
   if (to_server_side && segment.vlan != 0 && segment.has(kRst)) return;
+  // Another connection, which the server takes for the same.
+  if (segment.vlan != 0 && segment.has(kSyn)) {
+    phase_ = Phase::kLost;
+    return;
+  }
   const std::string wrong = to_server_side ? to_server(segment) : to_client(segment);
   if (problem_.empty()) problem_ = wrong;
 }
 
-void WireMonitor::from_server(const Frame& frame) {
+void WireMonitor::enter(bool from_outside, const Frame& frame) {
+  if (read_ip(frame).fragment) {
+    completed_ = completed_ || from_outside;  // perhaps
+    return;
+  }
   Tcp segment;
-  if (read_ip(frame).fragment || !read_frame(frame, segment) || !segment.has(kAck)) return;
+  if (!read_frame(frame, segment) || !segment.has(kAck)) return;
+  if (from_outside) {
+    completed_ = completed_ || (phase_ == Phase::kAnswered && segment.ack == server_isn_ + 1);
+    return;
+  }
   server_acks_.insert(segment.ack);
   if (phase_ != Phase::kOpen || distance(highest_, segment.ack) > 0) return;
   if (distance(server_has_, segment.ack) > 0) server_has_ = segment.ack;
@@ -110,7 +123,7 @@ std::string WireMonitor::to_server(const Tcp& segment) {
   if (from_nobody && segment.has(kRst) && !known && !replies_) return "a RST of no SYN left";
   // Behind its own reset the appliance speaks to the client in the server's place.
   if (from_nobody && segment.has(kRst) && replies_) phase_ = Phase::kLost;
-  if (from_nobody && phase_ != Phase::kOpen && !segment.has(kRst)) {
+  if (from_nobody && phase_ != Phase::kOpen && !segment.has(kRst) && !completed_) {
     return "a segment left before the handshake's end";
   }
   return phase_ == Phase::kOpen ? check_numbers(segment) : "";

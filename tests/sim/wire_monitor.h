@@ -28,8 +28,8 @@ class WireMonitor {
   }
   /// A frame that leaves, towards the server or towards the client.
   void watch(bool to_server, const Frame& frame);
-  /// A frame of the server's, whether it will leave or not.
-  void from_server(const Frame& frame);
+  /// A frame that comes, whether it will leave or not.
+  void enter(bool from_outside, const Frame& frame);
   /// At the end: "", or the first thing that was wrong.
   [[nodiscard]] std::string problem(const std::vector<Inspected>& all) const;
 
@@ -44,6 +44,7 @@ class WireMonitor {
 
   enum class Phase { kFirst, kAnswered, kOpen, kLost } phase_ = Phase::kFirst;
   std::set<std::uint32_t> client_isns_;
+  bool completed_ = false;               ///< what ends the handshake has come
   std::uint32_t client_acked_ = 0;       ///< the client's newest acknowledgement
   std::uint32_t client_window_max_ = 0;  ///< the widest that it offered
   bool client_timestamps_ = false, timestamps_ = false;

@@ -275,7 +275,7 @@ void World::handle(const Event& event) {
     case At::kApplianceInside: {
       const bool outside = event.at == At::kApplianceOutside;
       if (trace) print(now_, outside ? "in>" : "<in", event.frame);
-      if (!outside) monitor_.from_server(event.frame);
+      monitor_.enter(outside, event.frame);
       appliance_.on_frame(outside, event.frame, now_);
       break;
     }
