@@ -31,6 +31,7 @@ struct Pattern {
   std::uint32_t regex = abi::kNone32;
   std::uint32_t database = abi::kNone32;
   abi::ScanKind without_scan = abi::ScanKind::kAlways;     ///< where there are no expressions
+  bool exact = true;                                       ///< no superset is looked for
   std::set<std::pair<std::uint16_t, std::uint32_t>> uses;  ///< node, check
 };
 
@@ -198,6 +199,7 @@ class Planner {
         pattern.expressions.clear();
         ++report_.without_scan;
       } else if (each.prefiltered) {
+        pattern.exact = false;
         ++report_.prefiltered;
       }
     }
@@ -310,6 +312,8 @@ class Planner {
       result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
       result.kind = static_cast<std::uint8_t>(
           pattern.expressions.empty() ? pattern.without_scan : abi::ScanKind::kHyperscan);
+      result.exact =
+          pattern.exact && pattern.regex != abi::kNone32 && !pattern.expressions.empty() ? 1 : 0;
       program_.patterns.push_back(result);
     }
   }

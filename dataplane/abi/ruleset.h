@@ -161,7 +161,8 @@ struct ScanPattern {
   std::uint32_t regex;                 ///< @rx, as scans see it: index into `regexes`, else kNone32
   std::uint32_t database;              ///< kHyperscan: the one that looks for it
   std::uint8_t kind;                   ///< ScanKind
-  std::uint8_t reserved[3];
+  std::uint8_t exact;                  ///< 1: of `regex` Hyperscan finds what PCRE2 finds, no more
+  std::uint8_t reserved[2];
 };
 inline constexpr std::uint32_t kScanPatternsMax = 32768;
 

@@ -272,6 +272,9 @@ class ProgramChecker {
       require(pattern.kind <= static_cast<std::uint8_t>(abi::ScanKind::kXss));
       require(pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan) ||
               pattern.database < databases_.size());
+      require(pattern.exact == 0 ||
+              (pattern.exact == 1 && pattern.regex != abi::kNone32 &&
+               pattern.kind == static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)));
     }
     for (const abi::PatternUse& use : uses_) {
       require(use.node < nodes_.size() && use.check < header_->check_count);

@@ -25,11 +25,16 @@ using abi::OperatorId;
 /// Units of RegexMeter and bytes in which no match begins, of 10 ns and less, for one step.
 constexpr std::uint64_t kRegexWorkPerStep = 4, kRegexStartsPerStep = 16;
 constexpr std::uint64_t kRegexStepsLeast = 4;
+constexpr std::uint64_t kAllWork = ~std::uint64_t{0};  ///< what is left of the budget
+/// What PCRE2 may take to find the place of a match that Hyperscan can tell of: 20 us and 20 ns for
+/// each byte.
+constexpr std::uint64_t kPlaceWork = 2048, kPlaceWorkPerByte = 2;
+constexpr std::size_t kPlaceBytes = 64;
 
 /// Lets `match` take work of PCRE2, as RegexContext::match_metered() counts it, out of the budget.
 template <typename Match>
-MatchOutcome with_work(TransactionState& state, Match&& match) {
-  const std::uint64_t given = kRegexWorkPerStep * state.steps_left;
+MatchOutcome with_work(TransactionState& state, std::uint64_t most, Match&& match) {
+  const std::uint64_t given = std::min(kRegexWorkPerStep * state.steps_left, most);
   std::uint64_t left = given;
   const MatchOutcome outcome = match(left);
   state.spend((given - left + kRegexWorkPerStep - 1) / kRegexWorkPerStep);
@@ -82,14 +87,76 @@ MatchOutcome run_every_match(TransactionState& state, const abi::Rule& rule, con
   }
 }
 
-MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, const Regex& regex,
-                       Bytes value, Bytes& matched) {
+MatchOutcome run_pattern(TransactionState& state, const Regex& regex, Bytes value,
+                         std::uint64_t most) {
+  ++state.worker->counts.regex_confirms;
+  if (!state.spend(kRegexStepsLeast + value.size() / kRegexStartsPerStep)) {
+    return MatchOutcome::kLimit;
+  }
+  return with_work(state, most, [&](std::uint64_t& work) {
+    return state.worker->regex.match_metered(regex, value, 0, work);
+  });
+}
+
+struct PatternHit {
+  unsigned pattern = 0;
+  unsigned long long end = 0;
+  bool found = false;
+};
+
+int on_pattern(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
+  auto* hit = static_cast<PatternHit*>(context);
+  if (id != hit->pattern) return 0;
+  hit->end = end;
+  hit->found = true;
+  return 1;
+}
+
+/// Whether more is wanted of a match than that there is one, and roughly where.
+bool needs_groups(const abi::Rule& rule, const Regex& regex) {
+  return captures(rule) && (regex.group_count() > 0 || rule.next_link != abi::kNone32);
+}
+
+/// Where PCRE2 begins again and again, what Hyperscan says decides, in time linear in the value.
+/// Of the place it knows the end alone: `matched` becomes the kPlaceBytes before it.
+MatchOutcome find_by_scan(TransactionState& state, std::uint32_t pattern, Bytes value,
+                          Bytes& matched) {
+  if (!state.spend(1 + value.size() / 64)) return MatchOutcome::kLimit;
+  const abi::ScanPattern& wanted =
+      state.ruleset->array<abi::ScanPattern>(state.header().patterns)[pattern];
+  PatternHit hit{pattern};
+  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(wanted.database)),
+          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
+          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_pattern,
+          &hit);
+  ++state.worker->counts.scans;
+  state.worker->counts.scan_bytes += value.size();
+  if (!hit.found || hit.end > value.size()) return MatchOutcome::kNoMatch;
+  matched = value.first(hit.end);
+  matched = matched.last(std::min(matched.size(), kPlaceBytes));
+  return MatchOutcome::kMatch;
+}
+
+MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, Bytes value,
+                       Bytes& matched) {
+  const Regex& regex = state.ruleset->regex(rule.argument_index);
   if (static_cast<OperatorId>(rule.operator_id) == OperatorId::kRxGlobal) {
-    return with_work(state, [&](std::uint64_t& work) {
+    return with_work(state, kAllWork, [&](std::uint64_t& work) {
       return run_every_match(state, rule, regex, value, matched, work);
     });
   }
-  const MatchOutcome outcome = match_pattern(state, regex, value);
+  const std::uint32_t scanned =
+      needs_groups(rule, regex) ? abi::kNone32 : state.ruleset->exact_pattern(rule.argument_index);
+  const MatchOutcome outcome = run_pattern(
+      state, regex, value,
+      scanned == abi::kNone32 ? kAllWork : kPlaceWork + kPlaceWorkPerByte * value.size());
+  if (outcome == MatchOutcome::kLimit && scanned != abi::kNone32) {
+    const MatchOutcome known = find_by_scan(state, scanned, value, matched);
+    if (known == MatchOutcome::kMatch && captures(rule)) {
+      set_capture(state, 0, base::as_text(matched));
+    }
+    return known;
+  }
   if (outcome == MatchOutcome::kMatch) {
     matched = state.worker->regex.group(0).value_or(Bytes());
     if (captures(rule)) set_groups(state, 0);
@@ -163,13 +230,7 @@ IpSet ip_set_of(const TransactionState& state, const abi::Rule& rule) {
 }  // namespace
 
 MatchOutcome match_pattern(TransactionState& state, const Regex& regex, Bytes value) {
-  ++state.worker->counts.regex_confirms;
-  if (!state.spend(kRegexStepsLeast + value.size() / kRegexStartsPerStep)) {
-    return MatchOutcome::kLimit;
-  }
-  return with_work(state, [&](std::uint64_t& work) {
-    return state.worker->regex.match_metered(regex, value, 0, work);
-  });
+  return run_pattern(state, regex, value, kAllWork);
 }
 
 MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Bytes value,
@@ -182,7 +243,7 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
         // Patterns with macros that are not constant are refused by the compiler.
         return MatchOutcome::kNoMatch;
       }
-      return run_regex(state, rule, state.ruleset->regex(rule.argument_index), value, matched);
+      return run_regex(state, rule, value, matched);
     case OperatorId::kPm:
     case OperatorId::kPmFromFile:
       return run_phrases(state, rule, value, matched);
@@ -209,7 +270,7 @@ MatchOutcome match_operator(TransactionState& state, const abi::Rule& rule, Byte
     case OperatorId::kVerifySvnr: {
       state.spend(4 + value.size() / 16);
       const Regex& regex = state.ruleset->regex(rule.argument_index);
-      const MatchOutcome outcome = with_work(state, [&](std::uint64_t& work) {
+      const MatchOutcome outcome = with_work(state, kAllWork, [&](std::uint64_t& work) {
         return verify(id, regex, value, state.worker->regex, work, matched);
       });
       if (outcome == MatchOutcome::kMatch && captures(rule)) {

@@ -82,7 +82,8 @@ ImageError verify_image(base::Bytes image) {
 
 struct Ruleset::Prepared {
   std::vector<Regex> regexes;
-  std::vector<void*> databases;  ///< hs_database_t at 64-byte boundaries
+  std::vector<std::uint32_t> exact_patterns;  ///< by regex
+  std::vector<void*> databases;               ///< hs_database_t at 64-byte boundaries
   std::vector<hs_scratch_t*> scratches;
   std::optional<GeoDatabase> geo;
   ScanIndex scan_index;
@@ -136,6 +137,11 @@ base::Status Ruleset::prepare(std::uint32_t worker_count) {
     prepared_->bytes += regex.value().memory_bytes();
     prepared_->regexes.push_back(std::move(regex).value());
   }
+  prepared_->exact_patterns.assign(prepared_->regexes.size(), abi::kNone32);
+  const auto patterns = array<abi::ScanPattern>(header_->patterns);
+  for (std::uint32_t i = 0; i < patterns.size(); ++i) {
+    if (patterns[i].exact != 0) prepared_->exact_patterns[patterns[i].regex] = i;
+  }
   prepared_->scratches.assign(worker_count, nullptr);
   for (const abi::ScanDatabase& database : array<abi::ScanDatabase>(header_->databases)) {
     const char* serialised = reinterpret_cast<const char*>(image_.data()) + database.offset;
@@ -173,6 +179,9 @@ std::uint64_t Ruleset::generation() const {
   return reinterpret_cast<const abi::ImageHeader*>(image_.data())->generation;
 }
 const Regex& Ruleset::regex(std::uint32_t index) const { return prepared_->regexes[index]; }
+std::uint32_t Ruleset::exact_pattern(std::uint32_t index) const {
+  return prepared_->exact_patterns[index];
+}
 const GeoDatabase* Ruleset::geo_database() const {
   return prepared_->geo.has_value() ? &*prepared_->geo : nullptr;
 }

@@ -66,6 +66,8 @@ class Ruleset {
     return array<abi::Rule>(header_->rules);
   }
   [[nodiscard]] const Regex& regex(std::uint32_t index) const;
+  /// The ScanPattern that Hyperscan looks for exactly in place of regex `index`; kNone32: none.
+  [[nodiscard]] std::uint32_t exact_pattern(std::uint32_t index) const;
   [[nodiscard]] const GeoDatabase* geo_database() const;
   /// Hyperscan database `index`, an hs_database_t.
   [[nodiscard]] const void* database(std::uint32_t index) const;

@@ -397,7 +397,7 @@ TEST(Evaluator, LibinjectionReadsEachValueOnce) {
 /// product of both for the price of one.
 TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
   const LoadedRules loaded = load_text(
-      "SecRule ARGS \"!@rx <[^>]{0,900}(?:javascript|onload)\" "
+      "SecRule ARGS \"!@rx <[^>]{0,800}(?:javascript|onload)\" "
       "\"id:1,phase:2,pass,nolog,setvar:tx.n=+1\"\n"
       "SecRule ARGS \"@rx <[^>]{0,900}(?:javascript|onload)\" \"id:2,phase:2,pass,log\"\n");
   ASSERT_NE(loaded.ruleset, nullptr);
@@ -411,6 +411,45 @@ TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
   const Judged one = judge.run(post(form, "a=" + prose + "<a" + std::string(300, '.') + "onload"));
   EXPECT_EQ(one.ids, Ids{2});
   EXPECT_TRUE(one.limits.empty());
+}
+
+/// A pattern that Hyperscan looks for exactly is found in a value in which PCRE2 would begin 10,000
+/// times, unless more is asked of the match than its end.
+TEST(Evaluator, HyperscanDecidesWherePcreBeginsTooOften) {
+  const std::string form = "application/x-www-form-urlencoded";
+  const std::string starts(10'000, '<');
+  const auto run = [&](const std::string& rule, const std::string& value) {
+    const LoadedRules loaded = load_text(rule);
+    EXPECT_NE(loaded.ruleset, nullptr);
+    Judge judge(*loaded.ruleset);
+    judge.tx_names = {"n", "place"};
+    return judge.run(post(form, "a=" + value));
+  };
+  const std::vector<abi::Reason> ended{abi::Reason::kRuleBudget};
+
+  const std::string pattern = "SecRule ARGS \"@rx <[^>]{0,900}(?:javascript|onload)";
+  const Judged found =
+      run(pattern + "\" \"id:1,phase:2,pass,log,capture,setvar:tx.n=+1,setvar:tx.place=%{tx.0}\"\n",
+          starts + "<a onload=");
+  EXPECT_TRUE(found.limits.empty());
+  EXPECT_EQ(found.ids, Ids{1});
+  EXPECT_EQ(found.tx, (std::vector<std::string>{"1", std::string(55, '<') + "<a onload"}));
+
+  // Of two forms of the value the one with the word alone.
+  const Judged forms =
+      run(pattern + "\" \"id:2,phase:2,pass,log,multiMatch,t:urlDecodeUni,setvar:tx.n=+1\"\n",
+          starts + "<a %256fnload=");
+  EXPECT_TRUE(forms.limits.empty());
+  EXPECT_EQ(forms.tx[0], "1");
+
+  const Judged grouped =
+      run("SecRule ARGS \"@rx <([^>]{0,900})(?:javascript|onload)\" "
+          "\"id:3,phase:2,pass,log,capture\"\n",
+          starts + "<a onload=");
+  EXPECT_EQ(grouped.limits, ended);
+  const Judged prefiltered =
+      run(pattern + "(?!x)\" \"id:4,phase:2,pass,log\"\n", starts + "<a onload=");
+  EXPECT_EQ(prefiltered.limits, ended);
 }
 
 TEST(Evaluator, LargerRequestsHaveMoreSteps) {
