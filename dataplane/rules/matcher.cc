@@ -98,18 +98,31 @@ MatchOutcome run_pattern(TransactionState& state, const Regex& regex, Bytes valu
   });
 }
 
-struct PatternHit {
-  unsigned pattern = 0;
+struct ScanHit {
+  std::uint32_t wanted;  ///< kNone32: whatever comes first
+  unsigned id = 0;
   unsigned long long end = 0;
   bool found = false;
 };
 
-int on_pattern(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
-  auto* hit = static_cast<PatternHit*>(context);
-  if (id != hit->pattern) return 0;
-  hit->end = end;
-  hit->found = true;
-  return 1;
+int on_hit(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
+  auto* hit = static_cast<ScanHit*>(context);
+  if (hit->wanted != abi::kNone32 && id != hit->wanted) return 0;
+  *hit = {hit->wanted, id, end, true};
+  return 1;  // the first end decides
+}
+
+/// What of a database has the first end in a value: any expression, or the one that is wanted.
+ScanHit scan_for(TransactionState& state, std::uint32_t database, std::uint32_t wanted,
+                 Bytes value) {
+  ScanHit hit{wanted};
+  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
+          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
+          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_hit, &hit);
+  ++state.worker->counts.scans;
+  state.worker->counts.scan_bytes += value.size();
+  hit.found = hit.found && hit.end <= value.size();
+  return hit;
 }
 
 /// Whether more is wanted of a match than that there is one, and roughly where.
@@ -124,14 +137,8 @@ MatchOutcome find_by_scan(TransactionState& state, std::uint32_t pattern, Bytes 
   if (!state.spend(1 + value.size() / 64)) return MatchOutcome::kLimit;
   const abi::ScanPattern& wanted =
       state.ruleset->array<abi::ScanPattern>(state.header().patterns)[pattern];
-  PatternHit hit{pattern};
-  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(wanted.database)),
-          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
-          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_pattern,
-          &hit);
-  ++state.worker->counts.scans;
-  state.worker->counts.scan_bytes += value.size();
-  if (!hit.found || hit.end > value.size()) return MatchOutcome::kNoMatch;
+  const ScanHit hit = scan_for(state, wanted.database, pattern, value);
+  if (!hit.found) return MatchOutcome::kNoMatch;
   matched = value.first(hit.end);
   matched = matched.last(std::min(matched.size(), kPlaceBytes));
   return MatchOutcome::kMatch;
@@ -164,33 +171,16 @@ MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, Bytes val
   return outcome;
 }
 
-struct PhraseHit {
-  unsigned phrase = 0;
-  unsigned long long end = 0;
-  bool found = false;
-};
-
-int on_phrase(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
-  auto* hit = static_cast<PhraseHit*>(context);
-  *hit = {id, end, true};
-  return 1;  // the first end decides
-}
-
 MatchOutcome run_phrases(TransactionState& state, const abi::Rule& rule, Bytes value,
                          Bytes& matched) {
   const abi::PhraseSet& set =
       state.ruleset->array<abi::PhraseSet>(state.header().phrase_sets)[rule.argument_index];
   if (set.database == abi::kNone32 || value.empty()) return MatchOutcome::kNoMatch;
   state.spend(1 + value.size() / 64);
-  PhraseHit hit;
-  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(set.database)),
-          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
-          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_phrase, &hit);
-  ++state.worker->counts.scans;
-  state.worker->counts.scan_bytes += value.size();
-  if (!hit.found || hit.phrase >= set.phrase_count) return MatchOutcome::kNoMatch;
+  const ScanHit hit = scan_for(state, set.database, abi::kNone32, value);
+  if (!hit.found || hit.id >= set.phrase_count) return MatchOutcome::kNoMatch;
   const std::string_view phrase = state.text(
-      state.ruleset->array<abi::StringRef>(state.header().phrases)[set.first_phrase + hit.phrase]);
+      state.ruleset->array<abi::StringRef>(state.header().phrases)[set.first_phrase + hit.id]);
   if (phrase.size() <= hit.end) matched = value.subspan(hit.end - phrase.size(), phrase.size());
   if (captures(rule)) set_capture(state, 0, phrase);
   return MatchOutcome::kMatch;
