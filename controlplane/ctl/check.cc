@@ -98,6 +98,10 @@ void show(const json& answer) {
                 printable(rule.value("msg", "")).c_str(),
                 printable(rule.value("target", "")).c_str(),
                 printable(rule.value("value", "")).c_str());
+    const std::string matched = rule.value("matched", "");
+    if (!matched.empty() && matched != rule.value("value", "")) {
+      std::printf("           matched: %s\n", printable(matched).c_str());
+    }
   }
 }
 

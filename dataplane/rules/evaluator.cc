@@ -63,12 +63,12 @@ bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& tar
   }
   const bool negated = (rule.flags & abi::kRuleNegated) != 0;
   if ((outcome == MatchOutcome::kMatch) == negated) return false;
-  run.found = found;
-  // Links on MATCHED_* look at what an earlier one has transformed: its source is theirs.
-  if (run.is_first_match ||
-      (target.variable != VariableId::kMatchedVar && target.variable != VariableId::kMatchedVars)) {
-    run.source = target.value;
-  }
+  // Links on MATCHED_* look at what an earlier one has transformed: its source is theirs, and what
+  // it found stands where they find nothing themselves (`!@rx`).
+  const bool looks_back =
+      target.variable == VariableId::kMatchedVar || target.variable == VariableId::kMatchedVars;
+  if (run.is_first_match || !looks_back) run.source = target.value;
+  if (run.is_first_match || !looks_back || !found.empty()) run.found = found;
   if (!note_match(state, target, value, run)) return false;
   run.of_batch |= target.item.exists() && target.item.value() >= state.batch_first;
   state.persists = !state.is_batch || run.of_batch;

@@ -249,6 +249,21 @@ TEST_F(Offline, RulesTestShowsWhatFires) {
   EXPECT_EQ(answer()["request"]["rules"][0]["id"], 1002);
 }
 
+/// What was found, not only the value that it is in: also of a chain that goes on with what is not.
+TEST_F(Offline, RulesTestShowsTheBytesThatMatched) {
+  write("chain.conf",
+        "SecRuleEngine On\n"
+        "SecRule ARGS \"@rx b.d\" \"id:7,phase:2,deny,chain\"\n"
+        "  SecRule MATCHED_VARS \"!@rx zz\" \"t:none\"\n");
+  write("request", get("/?q=aaabcdeee"));
+  const std::string command =
+      "rules test '" + path("chain.conf") + "' --request '" + path("request") + "'";
+  ASSERT_EQ(run("--json " + command), 0);
+  EXPECT_EQ(answer()["request"]["rules"][0]["matched"], "bcd");
+  ASSERT_EQ(run(command), 0);
+  EXPECT_NE(output_.find("matched: bcd\n"), std::string::npos) << output_;
+}
+
 TEST_F(Offline, RulesCostMeasuresEachRuleOverRequests) {
   // GET /?q=odd and GET /, as base64.
   write("lines",
