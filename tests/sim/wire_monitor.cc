@@ -131,15 +131,15 @@ std::string WireMonitor::to_server(const Tcp& segment) {
 
 std::string WireMonitor::check_numbers(const Tcp& segment) {
   const auto length = static_cast<std::uint32_t>(segment.payload.size());
+  // Of a connection that is gone the engine resets what acknowledges nothing at 0, with whatever
+  // number it has for its acknowledgement (RFC 9293 section 3.10.7.1): no server heeds it.
+  if (replies_ && segment.has(kRst) && segment.has(kAck) && segment.seq == 0) return "";
   if (segment.has(kAck) && distance(server_next_, segment.ack) > 0) {
     return "an acknowledgement of what the server never sent left";
   }
   if (segment.has(kRst)) {
     // The engine resets what it has ended at the number that the server's segment names.
     if (replies_ && !segment.has(kAck) && server_acks_.contains(segment.seq)) return "";
-    // And at 0 what acknowledged nothing (RFC 9293 section 3.10.7.1): outside, so no server heeds
-    // it.
-    if (replies_ && segment.has(kAck) && segment.seq == 0) return "";
     const bool inside = distance(una_, segment.seq) >= 0 && distance(segment.seq, highest_) >= 0;
     // Behind its own reset the appliance speaks to the client in the server's place.
     if (inside && replies_) phase_ = Phase::kLost;
