@@ -3,8 +3,6 @@
 
 #include "dataplane/rules/matcher.h"
 
-#include <hs/hs.h>
-
 #include <algorithm>
 
 #include "dataplane/abi/operators.h"
@@ -13,6 +11,7 @@
 #include "dataplane/rules/operator/ip_match.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/verify.h"
+#include "dataplane/rules/scanner.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -116,11 +115,7 @@ int on_hit(unsigned id, unsigned long long, unsigned long long end, unsigned, vo
 ScanHit scan_for(TransactionState& state, std::uint32_t database, std::uint32_t wanted,
                  Bytes value) {
   ScanHit hit{wanted};
-  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
-          reinterpret_cast<const char*>(value.data()), static_cast<unsigned>(value.size()), 0,
-          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_hit, &hit);
-  ++state.worker->counts.scans;
-  state.worker->counts.scan_bytes += value.size();
+  run_database(state, database, value, on_hit, &hit);
   hit.found = hit.found && hit.end <= value.size();
   return hit;
 }
@@ -134,10 +129,10 @@ bool needs_groups(const abi::Rule& rule, const Regex& regex) {
 /// Of the place it knows the end alone: `matched` becomes the kPlaceBytes before it.
 MatchOutcome find_by_scan(TransactionState& state, std::uint32_t pattern, Bytes value,
                           Bytes& matched) {
-  if (!state.spend(1 + value.size() / 64)) return MatchOutcome::kLimit;
   const abi::ScanPattern& wanted =
       state.ruleset->array<abi::ScanPattern>(state.header().patterns)[pattern];
   const ScanHit hit = scan_for(state, wanted.database, pattern, value);
+  if (state.failed()) return MatchOutcome::kLimit;
   if (!hit.found) return MatchOutcome::kNoMatch;
   matched = value.first(hit.end);
   matched = matched.last(std::min(matched.size(), kPlaceBytes));
@@ -176,7 +171,6 @@ MatchOutcome run_phrases(TransactionState& state, const abi::Rule& rule, Bytes v
   const abi::PhraseSet& set =
       state.ruleset->array<abi::PhraseSet>(state.header().phrase_sets)[rule.argument_index];
   if (set.database == abi::kNone32 || value.empty()) return MatchOutcome::kNoMatch;
-  state.spend(1 + value.size() / 64);
   const ScanHit hit = scan_for(state, set.database, abi::kNone32, value);
   if (!hit.found || hit.id >= set.phrase_count) return MatchOutcome::kNoMatch;
   const std::string_view phrase = state.text(

@@ -3,8 +3,6 @@
 
 #include "dataplane/rules/scanner.h"
 
-#include <hs/hs.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -141,7 +139,6 @@ class Scanner {
   void look_closely(const ValueForm& form);
   bool may_match(abi::ScanKind kind, const ValueForm& form);
   void match_alone(const abi::ScanPattern& pattern, const ValueForm& form);
-  void scan_database(std::uint32_t database, const ValueForm& form);
   void found(const abi::ScanPattern& pattern);
   static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
 
@@ -360,7 +357,7 @@ void Scanner::look_closely(const ValueForm& form) {
           pattern.regex != abi::kNone32) {
         match_alone(pattern, form);
       } else {
-        scan_database(scans[i].database, form);
+        run_database(state_, scans[i].database, form.bytes, on_match, this);
       }
     }
   }
@@ -396,16 +393,6 @@ void Scanner::match_alone(const abi::ScanPattern& pattern, const ValueForm& form
   if (outcome != MatchOutcome::kNoMatch) found(pattern);
 }
 
-void Scanner::scan_database(std::uint32_t database, const ValueForm& form) {
-  ++state_.worker->counts.scans;
-  state_.worker->counts.scan_bytes += form.bytes.size();
-  state_.spend(1 + form.bytes.size() / 64);
-  hs_scan(
-      static_cast<const hs_database_t*>(state_.ruleset->database(database)),
-      reinterpret_cast<const char*>(form.bytes.data()), static_cast<unsigned>(form.bytes.size()), 0,
-      static_cast<hs_scratch_t*>(state_.ruleset->scratch(state_.worker->index)), on_match, this);
-}
-
 /// A database looks for patterns of other zones too, and for some that the sieves excluded: those
 /// are not wanted. Once all that is wanted of it is found, the scan stops: a pattern that is only
 /// approximate may match at every byte.
@@ -429,6 +416,17 @@ void Scanner::found(const abi::ScanPattern& pattern) {
 }
 
 }  // namespace
+
+void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
+                  match_event_handler on_match, void* context) {
+  ++state.worker->counts.scans;
+  state.worker->counts.scan_bytes += bytes.size();
+  state.spend(1 + bytes.size() / 64);
+  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
+          reinterpret_cast<const char*>(bytes.data()), static_cast<unsigned>(bytes.size()), 0,
+          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_match,
+          context);
+}
 
 void scan_values(TransactionState& state, std::uint32_t first) {
   Scanner scanner(state);

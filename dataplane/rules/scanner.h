@@ -3,9 +3,16 @@
 
 #pragma once
 
+#include <hs/hs.h>
+
 #include "dataplane/rules/transaction_state.h"
 
 namespace sluice::rules {
+
+/// One scan of `bytes` for what Hyperscan database `database` looks for, counted and taken from the
+/// budget. O(bytes), unless `on_match` ends it.
+void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
+                  match_event_handler on_match, void* context);
 
 /// Scans every value from number `first` on, and its name, for all patterns that any rule of any
 /// phase looks for in it, and notes the candidates. O(bytes of the values) with a factor for the

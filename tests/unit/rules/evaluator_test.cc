@@ -105,21 +105,20 @@ TEST(Evaluator, ScoresOfBothWaysAreToldApart) {
   }
 }
 
+/// Both sides of a hyphen are the same.
+constexpr char kEqualParts[] =
+    "SecRule ARGS \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
+    "SecRule TX:2 \"@streq %{TX.1}\" \"t:none\"\n";
+
 TEST(Evaluator, ChainsNeedEveryLinkAndSeeCaptures) {
-  const std::string rules =
-      "SecRule ARGS:a \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
-      "SecRule TX:2 \"@streq %{TX.1}\" \"t:none\"\n";
-  EXPECT_EQ(judge(rules, get("/?a=x-x")).ids, Ids{1});
-  EXPECT_TRUE(judge(rules, get("/?a=x-y")).ids.empty());
+  EXPECT_EQ(judge(kEqualParts, get("/?a=x-x")).ids, Ids{1});
+  EXPECT_TRUE(judge(kEqualParts, get("/?a=x-y")).ids.empty());
 }
 
 /// As in ModSecurity 3 a link is asked once, behind all values of the rule before it.
 TEST(Evaluator, CP10_ALinkSeesTheLastCaptureButEveryMatchedValue) {
-  const std::string captures =
-      "SecRule ARGS \"@rx (\\w+)-(\\w+)\" \"id:1,phase:2,deny,log,capture,chain\"\n"
-      "SecRule TX:2 \"@streq %{TX.1}\" \"t:none\"\n";
-  EXPECT_EQ(judge(captures, get("/?a=x-y&b=z-z")).ids, Ids{1});
-  EXPECT_TRUE(judge(captures, get("/?a=z-z&b=x-y")).ids.empty());
+  EXPECT_EQ(judge(kEqualParts, get("/?a=x-y&b=z-z")).ids, Ids{1});
+  EXPECT_TRUE(judge(kEqualParts, get("/?a=z-z&b=x-y")).ids.empty());
   const std::string values =
       "SecRule ARGS \"@rx \\w-\\w\" \"id:1,phase:2,deny,log,chain\"\n"
       "SecRule MATCHED_VARS \"@streq z-z\" \"t:none\"\n";

@@ -190,14 +190,19 @@ void expect_clean(const Sent& left) {
   EXPECT_EQ(left.options.window_scale, 7);
 }
 
-TEST(TcpOptions, TheSynAckLeavesCleanAndCleanAgain) {
-  TestLink link;
-  link.client_options = {3, 3, 2, 1};
-  link.syn();
+auto odd_syn_ack(TestLink& link) {
   auto answer = link.segment(kDown, link.server_isn, link.client_isn + 1, net::kSyn | net::kAck);
   answer.options = kOddSynOptions;
   answer.reserved = 15;
   answer.urgent_pointer = 7;
+  return answer;
+}
+
+TEST(TcpOptions, TheSynAckLeavesCleanAndCleanAgain) {
+  TestLink link;
+  link.client_options = {3, 3, 2, 1};
+  link.syn();
+  const auto answer = odd_syn_ack(link);
   expect_forwarded(link.pass(kDown, answer));
   expect_clean(link.sent[1].back());
   // Once more before the client's last acknowledgement, and once more behind it.
@@ -214,10 +219,7 @@ TEST(TcpOptions, InMonitorTheSynAckLeavesAsItCame) {
   TestLink link;
   link.enforce = false;
   link.syn();
-  auto answer = link.segment(kDown, link.server_isn, link.client_isn + 1, net::kSyn | net::kAck);
-  answer.options = kOddSynOptions;
-  answer.reserved = 15;
-  answer.urgent_pointer = 7;
+  const auto answer = odd_syn_ack(link);
   expect_forwarded(link.pass(kDown, answer));
   const Sent& left = link.sent[1].back();
   EXPECT_EQ(left.reserved, 15);
