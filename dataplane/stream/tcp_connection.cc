@@ -205,6 +205,9 @@ bool Connection::differs(Pools& pools, const Placed& placed, base::Bytes payload
 /// application, and the ends need it for fast retransmit.
 Outcome Connection::on_beyond_gap(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
+  // Bytes that have left may leave again, but not with an end that has not.
+  const bool new_end = placed.fin && !sender.fin_forwarded;
+  if (sender.blocked && new_end) return dropped(segment, Reason::kBlockedFlow);
   Outcome outcome;
   GapRanges* gaps = gap_ranges(pools, sender);
   if (placed.begin != placed.end && gaps != nullptr && gaps->contains(placed.begin, placed.end)) {
@@ -244,9 +247,10 @@ Outcome Connection::on_beyond_gap(Pools& pools, const Placed& placed, Segment& s
 /// since that will leave; but what had to be dropped when it should have waited leaves now.
 Outcome Connection::on_known(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
-  const bool left = placed.end <= sender.forwarded && (!placed.fin || sender.fin_forwarded);
+  const bool end_left = !placed.fin || sender.fin_forwarded;
+  const bool left = placed.end <= sender.forwarded && end_left;
   const GapRanges* gaps = gap_ranges(pools, sender);
-  const bool left_beyond = gaps != nullptr && gaps->contains(placed.begin, placed.end);
+  const bool left_beyond = end_left && gaps != nullptr && gaps->contains(placed.begin, placed.end);
   if (left || left_beyond || !segment.enforce) return {};
   if (placed.begin < sender.forwarded && placed.end > sender.forwarded) {
     const std::int64_t end = deliverable_end(pools, sender, placed.end);

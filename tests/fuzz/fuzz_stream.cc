@@ -70,7 +70,7 @@ class Run {
     server_.start(options);
     const bool late_verdicts = (set_up[0] & 32) != 0;
     monitor_.start(late_verdicts, false);
-    appliance_->start(set_up[4], late_verdicts);
+    appliance_->start(set_up[4], {late_verdicts, 0});
   }
 
   void shake_hands() {

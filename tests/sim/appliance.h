@@ -30,8 +30,12 @@ class Appliance {
   Appliance& operator=(const Appliance&) = delete;
   virtual ~Appliance() = default;
 
-  /// Forgets everything. late_verdicts: some verdicts come at a later poll.
-  virtual void start(std::uint64_t seed, bool late_verdicts) = 0;
+  struct Conditions {
+    bool late_verdicts = false;  ///< some verdicts come at a later poll
+    std::size_t blocks = 0;      ///< where has_small_pools(): all the memory there is; 0: plenty
+  };
+  /// Forgets everything.
+  virtual void start(std::uint64_t seed, const Conditions& conditions) = 0;
   virtual void on_frame(bool from_outside, const Frame& frame, Nanos now) = 0;
   virtual void poll(Nanos now) = 0;
   /// Ends all connections. A sentence if memory or packets did not come back.
@@ -40,6 +44,7 @@ class Appliance {
   [[nodiscard]] virtual bool judges_responses() const { return true; }
   /// True: `Inspected::requests` is recorded at the input of the rules room.
   [[nodiscard]] virtual bool has_rules() const { return false; }
+  [[nodiscard]] virtual bool has_small_pools() const { return false; }
   /// True: in monitor, where every frame leaves as it came and bad requests are only recorded.
   [[nodiscard]] virtual bool monitors() const { return false; }
 

@@ -74,6 +74,14 @@ void World::attack(Oddity oddity) {
     case Oddity::kRstHandshake:
     case Oddity::kNearThird:
       return attack_handshake(oddity);
+    case Oddity::kUrgentPointer:
+    case Oddity::kSynScale:
+    case Oddity::kFarThird:
+    case Oddity::kWideAhead:
+    case Oddity::kReuseSame:
+    case Oddity::kReuseOld:
+    case Oddity::kFinTwice:
+      return attack_with_numbers(oddity);
     case Oddity::kServerOdd:
       return attack_from_server();
     case Oddity::kRstExact:
@@ -333,6 +341,92 @@ void World::attack_handshake(Oddity oddity) {
       break;
   }
   inject(segment);
+}
+
+/// Sound numbers, and something else that is not.
+void World::attack_with_numbers(Oddity oddity) {
+  Random& random = attack_random_;
+  const std::int64_t nxt = client_.nxt();
+  Tcp syn = client_.segment_at(-1, "", now_);
+  syn.flags = kSyn;
+  syn.ack = 0;
+  syn.mss = 1400;
+  switch (oddity) {
+    case Oddity::kUrgentPointer:
+      return attack_urgent();
+    case Oddity::kSynScale:
+      syn.window_scale = static_cast<int>(random.below(15));
+      inject(syn);
+      break;
+    case Oddity::kFarThird: {
+      Tcp data = data_at(random.chance(50) ? 0 : random.between(1 << 17, 1 << 29), 150, true);
+      data.ack = server_.isn() + 1;
+      if (data.seq == client_.isn() + 1) data.flags = kPsh;
+      inject(data);
+      inject(server_.segment_at(0, make_message("HTTP/1.1 200 OK", "early"), now_), false);
+      break;
+    }
+    case Oddity::kWideAhead: {
+      if (!client_.established() || client_.peer_scale() < 4) return;
+      Tcp window = server_.segment_at(0, "", now_);
+      window.seq = client_.peer_isn() + 1 + static_cast<std::uint32_t>(client_.taken());
+      window.ack = client_.isn() + 1 + static_cast<std::uint32_t>(client_.una());
+      window.window = 65535;
+      inject(window, false);
+      inject(data_at(nxt + random.between(320 << 10, 900 << 10), 1 + random.below(200), true));
+      break;
+    }
+    case Oddity::kReuseSame:
+    case Oddity::kReuseOld: {
+      if (!client_.established()) return;
+      Tcp reset = client_.segment_at(nxt, "", now_);
+      reset.flags = kRst;
+      reset.ttl = random.chance(50) ? 1 : 64;
+      inject(reset);
+      if (oddity == Oddity::kReuseOld) syn.seq += 100000;
+      inject(syn);
+      inject(data_at(oddity == Oddity::kReuseOld ? nxt : 0, 150, true));
+      break;
+    }
+    case Oddity::kFinTwice: {
+      if (!client_.established()) return;
+      Tcp fin = client_.segment_at(nxt + random.between(1, 60), "", now_);
+      fin.flags |= kFin;
+      inject(fin);
+      fin.seq += static_cast<std::uint32_t>(random.between(1, 60));
+      inject(random.chance(50) ? fin : data_at(nxt + random.between(61, 90), 100, true));
+      break;
+    }
+    default:
+      break;
+  }
+  count(oddity);
+}
+
+/// Urgent flags where no data is, and a pointer without the flag.
+void World::attack_urgent() {
+  Random& random = attack_random_;
+  count(Oddity::kUrgentPointer);
+  const bool from_client = random.chance(50);
+  Tcp segment = (from_client ? client_ : server_).segment_at(-1, "", now_);
+  if (from_client && client_.established() && random.chance(70)) {
+    segment = data_at(client_.nxt(), 1 + random.below(100), false);
+  } else if (from_client) {
+    segment.flags = kRst | kUrg;
+    segment.seq += random.chance(50) ? 1 : 0;
+  } else {
+    segment.ack = client_.isn() + 1;
+    segment.flags = kAck | kUrg;
+    if (random.chance(60)) {
+      segment.flags = kSyn | kAck;  // with the flag it would be dropped
+      segment.mss = 1400;
+      if (client_.established()) segment.seq = client_.peer_isn();
+    } else {
+      segment.seq += 1;
+    }
+  }
+  segment.urgent = static_cast<std::uint16_t>(1 + random.below(200));
+  inject(segment, from_client);
 }
 
 /// What no listening stack sends.

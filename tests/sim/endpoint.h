@@ -107,6 +107,7 @@ class Endpoint {
   [[nodiscard]] std::int64_t taken() const { return rcv_; }
   [[nodiscard]] std::uint32_t isn() const { return isn_; }
   [[nodiscard]] std::uint32_t peer_isn() const { return peer_isn_; }
+  [[nodiscard]] int peer_scale() const { return peer_scale_; }
   /// A sound segment of this end at `offset` of its stream.
   [[nodiscard]] Tcp segment_at(std::int64_t offset, std::string payload, Nanos now) const;
   [[nodiscard]] const std::string& stream() const { return out_; }

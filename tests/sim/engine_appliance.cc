@@ -61,9 +61,9 @@ class EngineAppliance final : public Appliance {
   [[nodiscard]] bool has_rules() const override { return true; }
   [[nodiscard]] bool monitors() const override { return monitor_; }
 
-  void start(std::uint64_t seed, bool late_verdicts) override {
+  void start(std::uint64_t seed, const Conditions& conditions) override {
     random_ = Random(seed);
-    switch_generations_ = late_verdicts;
+    switch_generations_ = conditions.late_verdicts;
     begun_ = rig_->now + kPause;
     outbox.clear();
     inspected.clear();

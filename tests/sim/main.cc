@@ -98,9 +98,10 @@ bool run_cases(World& world, const std::vector<std::string>& files) {
   return good;
 }
 
-bool print_counts(const OddityCounts& counts, std::uint64_t least) {
+bool print_counts(const OddityCounts& counts, std::uint64_t least, const Appliance& appliance) {
   bool good = true;
   for (std::size_t i = 0; i < kOddityCount; ++i) {
+    if (static_cast<Oddity>(i) == Oddity::kSmallPools && !appliance.has_small_pools()) continue;
     std::printf("  %-18s %10llu\n", std::string(kOddityNames[i]).c_str(),
                 static_cast<unsigned long long>(counts[i]));
     if (counts[i] < least) {
@@ -156,7 +157,7 @@ int run(const Options& options) {
     report(world, plan, problem, options.keep);
   }
   const OddityCounts drawn = counts;
-  if (failures == 0) good = print_counts(drawn, options.oddities_min) && good;
+  if (failures == 0) good = print_counts(drawn, options.oddities_min, *appliance) && good;
   std::printf("%llu seeds from %llu, %llu failed\n", static_cast<unsigned long long>(options.seeds),
               static_cast<unsigned long long>(options.first),
               static_cast<unsigned long long>(failures));

@@ -20,6 +20,7 @@ using stream::Direction;
 
 constexpr std::size_t kFlowsMax = 16;
 constexpr stream::PoolSizes kPoolSizes = {256, 64};
+constexpr std::size_t kFewHeld = 2;
 
 net::FragmentLimits fragment_limits() {
   net::FragmentLimits limits;
@@ -54,6 +55,9 @@ struct Flow {
   std::int64_t allow = 0;
   bool more_work = false;
   bool ended[2] = {false, false};
+  /// Towards the server: how far bytes may leave since the connection was blocked; -1: it is not.
+  std::int64_t stop = -1;
+  bool fin_left = false;
 };
 
 class StreamAppliance final : public Appliance {
@@ -66,15 +70,19 @@ class StreamAppliance final : public Appliance {
     base::seeded_hash_key(hash_key_, 1);
   }
 
-  void start(std::uint64_t seed, bool late_verdicts) override {
+  [[nodiscard]] bool has_small_pools() const override { return true; }
+
+  void start(std::uint64_t seed, const Conditions& conditions) override {
     random_ = Random(seed);
-    late_verdicts_ = late_verdicts;
-    pools_.emplace(pool_memory_.span(), kPoolSizes);
+    late_verdicts_ = conditions.late_verdicts;
+    const stream::PoolSizes few = {conditions.blocks, kFewHeld};
+    pools_.emplace(pool_memory_.span(), conditions.blocks != 0 ? few : kPoolSizes);
     flows_.emplace(table_memory_.span(), kFlowsMax, hash_key_);
     handshakes_.emplace(handshake_memory_.span(), 64);
     fragments_.emplace(fragment_memory_.span(), hash_key_, fragment_limits());
     frames_.clear();
     kept_ = 0;
+    problem_.clear();
     outbox.clear();
     inspected.clear();
   }
@@ -113,6 +121,7 @@ class StreamAppliance final : public Appliance {
       if (flow->late) {
         flow->late = false;
         if (flow->block_next) {
+          note_block(flow->allow);
           flow->tcp.block_at(*pools_, Direction::kToServer, flow->allow, *this);
         } else {
           flow->tcp.allow_until(*pools_, Direction::kToServer, flow->allow, true, *this);
@@ -133,7 +142,7 @@ class StreamAppliance final : public Appliance {
     if (pools_->blocks_free() != pools_->blocks_total()) return "blocks did not come back";
     if (pools_->held_free() != pools_->held_total()) return "held entries did not come back";
     if (kept_ != 0) return "held packets did not come back";
-    return "";
+    return problem_;
   }
 
   // The sink.
@@ -173,6 +182,7 @@ class StreamAppliance final : public Appliance {
         return progress;
       }
       if (bad) {
+        note_block(begin);
         progress.blocked = true;
         progress.allowed = begin;
         return progress;
@@ -195,6 +205,8 @@ class StreamAppliance final : public Appliance {
     net::parse(stored.bytes, {}, packet);
     const std::size_t bytes = net::trim_payload(stored.bytes, packet, payload_bytes);
     stored.bytes.resize(bytes);
+    net::parse(stored.bytes, {}, packet);
+    check_block(direction, packet);
     outbox.emplace_back(direction == Direction::kToServer, stored.bytes);
     --kept_;
   }
@@ -249,8 +261,33 @@ class StreamAppliance final : public Appliance {
     current_ = flow;
     const stream::Outcome outcome = flow->tcp.on_segment(*pools_, direction, segment, *this);
     flow->more_work = flow->more_work || outcome.more_work;
-    if (outcome.fate == stream::Fate::kForward) send(from_outside, packet);
+    if (outcome.block_connection && from_outside) {
+      note_block(flow->tcp.half(direction).forwarded);
+    }
+    if (outcome.fate == stream::Fate::kForward) {
+      check_block(direction, packet);
+      send(from_outside, packet);
+    }
     if (outcome.fate == stream::Fate::kHold) ++kept_;
+  }
+
+  /// From here on no byte of the client's leaves at or behind `allowed` that had not left before.
+  void note_block(std::int64_t allowed) {
+    Flow& flow = *current_;
+    if (flow.stop >= 0) return;
+    flow.stop = std::max(allowed, flow.tcp.highest_forwarded(*pools_, Direction::kToServer));
+  }
+  void check_block(Direction direction, const net::ParsedPacket& packet) {
+    Flow& flow = *current_;
+    if (direction == Direction::kToClient || packet.has_flag(net::kRst)) return;
+    const stream::Half& sender = flow.tcp.half(direction);
+    const auto begin = static_cast<std::int32_t>(packet.sequence - (sender.isn + 1));
+    const bool beyond = begin + static_cast<std::int64_t>(packet.payload_bytes) > flow.stop;
+    const bool new_fin = packet.has_flag(net::kFin) && !flow.fin_left;
+    if (flow.stop >= 0 && ((packet.payload_bytes != 0 && beyond) || new_fin)) {
+      problem_ = "bytes or a FIN left behind a block";
+    }
+    flow.fin_left = flow.fin_left || new_fin;
   }
 
   Flow* open(Flow* flow, const flow::FlowKey& key, std::uint64_t hash,
@@ -281,6 +318,7 @@ class StreamAppliance final : public Appliance {
   std::optional<net::FragmentTable> fragments_;
   std::vector<Stored> frames_;
   std::size_t kept_ = 0;
+  std::string problem_;
   Flow* current_ = nullptr;
   Random random_{1};
   bool late_verdicts_ = false;

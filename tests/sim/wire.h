@@ -10,7 +10,7 @@ namespace sluice::sim {
 /// Nothing between the links: every frame leaves as it came, and nothing is judged.
 class Wire final : public Appliance {
  public:
-  void start(std::uint64_t, bool) override {
+  void start(std::uint64_t, const Conditions&) override {
     outbox.clear();
     bound_reached = true;  // no records are kept
   }

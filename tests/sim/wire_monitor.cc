@@ -10,6 +10,11 @@ namespace {
 
 /// As old as an acknowledgement may be at least, and as far below as data may lie.
 constexpr std::uint32_t kOldAckBytes = 65536, kOldDataBytes = 1 << 30;
+/// How far ahead of what is in sequence copies are kept, and all that may wait in sequence.
+constexpr std::size_t kAheadBytes = 256 * 1024 + 48 * 1024;
+constexpr int kScaleMax = 14;
+/// What ends the handshake may lie as far ahead as the widest window of the simulator's stacks.
+constexpr std::int32_t kThirdAheadBytes = 32000;
 
 }  // namespace
 
@@ -28,7 +33,8 @@ void WireMonitor::watch(bool to_server_side, const Frame& frame) {
     phase_ = Phase::kLost;
     return;
   }
-  const std::string wrong = to_server_side ? to_server(segment) : to_client(segment);
+  std::string wrong = to_server_side ? to_server(segment) : to_client(segment);
+  if (segment.has(kUrg) || segment.urgent != 0) wrong = "urgent data or an urgent pointer left";
   if (problem_.empty()) problem_ = wrong;
 }
 
@@ -40,7 +46,9 @@ void WireMonitor::enter(bool from_outside, const Frame& frame) {
   Tcp segment;
   if (!read_frame(frame, segment) || !segment.has(kAck)) return;
   if (from_outside) {
-    completed_ = completed_ || (phase_ == Phase::kAnswered && segment.ack == server_isn_ + 1);
+    const std::int32_t ahead = distance(client_isn_ + 1, segment.seq);
+    completed_ = completed_ || (phase_ == Phase::kAnswered && segment.ack == server_isn_ + 1 &&
+                                ahead >= 0 && ahead <= kThirdAheadBytes);
     return;
   }
   server_acks_.insert(segment.ack);
@@ -73,6 +81,7 @@ std::string WireMonitor::check_bytes(const Tcp& segment) {
     const std::int32_t at = first + static_cast<std::int32_t>(i);
     if (at < known) continue;
     const auto place = static_cast<std::size_t>(at);
+    if (place > in_sequence_ + kAheadBytes && !held_) return "data further ahead than is kept left";
     if (left_.size() <= place) left_.resize(place + 1, std::int16_t{-1});
     const auto byte = static_cast<std::int16_t>(static_cast<std::uint8_t>(segment.payload[i]));
     if (left_[place] >= 0 && left_[place] != byte) {
@@ -80,36 +89,61 @@ std::string WireMonitor::check_bytes(const Tcp& segment) {
     }
     left_[place] = byte;
   }
+  while (in_sequence_ < left_.size() && left_[in_sequence_] >= 0) ++in_sequence_;
+  return "";
+}
+
+/// The client's end lies at one place, and nothing behind it.
+std::string WireMonitor::check_end(const Tcp& segment) {
+  const std::uint32_t end = segment.seq + static_cast<std::uint32_t>(segment.payload.size());
+  if (fin_left_ && !segment.payload.empty() && distance(fin_, end) > 0) {
+    return "data behind the client's FIN left";
+  }
+  if (!segment.has(kFin)) return "";
+  if (fin_left_ && end != fin_) return "a second FIN left, at another place";
+  fin_left_ = true;
+  fin_ = end;
+  return "";
+}
+
+std::string WireMonitor::check_syn(const Tcp& segment) {
+  if (!segment.payload.empty()) return "a SYN with data left";
+  if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
+  if (segment.has(kAck)) return "a SYN-ACK of the client left";
+  // What completed the handshake may wait here still, with a new connection behind it.
+  if (phase_ == Phase::kAnswered && segment.seq != client_isn_ && !held_) {
+    return "another SYN left behind the SYN-ACK";
+  }
+  if (phase_ == Phase::kOpen && segment.seq == client_isn_) {
+    return "the SYN of the connection left again";
+  }
+  client_isns_.insert(segment.seq);
+  const bool again = phase_ == Phase::kAnswered && segment.seq == client_isn_;
+  if (phase_ != Phase::kFirst && !again) {
+    phase_ = phase_ == Phase::kOpen && !held_ && !replies_ ? Phase::kReopened : Phase::kLost;
+    return "";
+  }
+  if (phase_ == Phase::kFirst && client_scale_ != -1 && segment.seq != client_isn_) {
+    phase_ = Phase::kLost;
+  }
+  client_isn_ = segment.seq;
+  client_timestamps_ = client_timestamps_ || segment.timestamps;
+  const int scale = std::min(segment.window_scale, kScaleMax);
+  if (scale >= 0 && client_scale_ >= 0 && scale != client_scale_ && phase_ != Phase::kLost) {
+    return "the SYN left again with another window scale";
+  }
+  if (scale >= 0 || client_scale_ == -1) client_scale_ = scale < 0 ? -2 : scale;
   return "";
 }
 
 std::string WireMonitor::to_server(const Tcp& segment) {
   if (segment.checksum_wrong) return "a wrong checksum left";
-  if (segment.has(kUrg)) return "urgent data left";
   if (!headers_sound(segment)) return "extension headers that hosts refuse left";
   const bool from_nobody = phase_ == Phase::kFirst || phase_ == Phase::kAnswered;
-  if (segment.has(kSyn)) {
-    if (!segment.payload.empty()) return "a SYN with data left";
-    if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
-    if (segment.has(kAck)) return "a SYN-ACK of the client left";
-    // What completed the handshake may wait here still, with a new connection behind it.
-    if (phase_ == Phase::kAnswered && segment.seq != client_isn_ && !held_) {
-      return "another SYN left behind the SYN-ACK";
-    }
-    client_isns_.insert(segment.seq);
-    if (phase_ == Phase::kFirst || (phase_ == Phase::kAnswered && segment.seq == client_isn_)) {
-      if (phase_ == Phase::kFirst && client_scale_ != -1 && segment.seq != client_isn_) {
-        phase_ = Phase::kLost;
-      }
-      client_isn_ = segment.seq;
-      client_timestamps_ = client_timestamps_ || segment.timestamps;
-      if (segment.window_scale >= 0 || client_scale_ == -1) {
-        client_scale_ = segment.window_scale < 0 ? -2 : segment.window_scale;
-      }
-    } else {
-      phase_ = Phase::kLost;
-    }
-    return "";
+  if (segment.has(kSyn)) return check_syn(segment);
+  const bool takes_place = !segment.payload.empty() || segment.has(kFin);
+  if (phase_ == Phase::kReopened && takes_place && !segment.has(kRst)) {
+    return "data by the old numbers left while a new SYN waited";
   }
   // The segment that completes the handshake may be held while others leave.
   if (phase_ == Phase::kAnswered && segment.has(kAck) && !segment.has(kRst) &&
@@ -172,7 +206,8 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   // A bare acknowledgement takes no place, wherever it stands.
   if (end != segment.seq && distance(highest_, end) > 0) highest_ = end;
-  return check_bytes(segment);
+  const std::string wrong = check_end(segment);
+  return wrong.empty() ? check_bytes(segment) : wrong;
 }
 
 std::string WireMonitor::to_client(const Tcp& segment) {
@@ -180,6 +215,7 @@ std::string WireMonitor::to_client(const Tcp& segment) {
   if (segment.has(kSyn)) {
     if (!segment.payload.empty()) return "a SYN-ACK with data left";
     if (!client_isns_.contains(segment.ack - 1)) return "a SYN-ACK of no SYN left";
+    if (phase_ == Phase::kReopened) phase_ = Phase::kLost;
     if (phase_ == Phase::kOpen && segment.ack == client_isn_ + 1 && segment.seq != server_isn_) {
       return "another SYN-ACK left";
     }
@@ -196,6 +232,10 @@ std::string WireMonitor::to_client(const Tcp& segment) {
       phase_ = Phase::kLost;
     }
     return "";
+  }
+  const bool has_data = !segment.payload.empty() || segment.has(kFin);
+  if (phase_ == Phase::kAnswered && has_data && !completed_ && !segment.has(kRst)) {
+    return "data of the server left before the handshake's end";
   }
   if (phase_ == Phase::kFirst || phase_ == Phase::kLost || segment.has(kRst)) return "";
   const auto length = static_cast<std::uint32_t>(segment.payload.size());

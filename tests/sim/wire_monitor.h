@@ -42,7 +42,11 @@ class WireMonitor {
   std::string check_numbers(const Tcp& segment);
   std::string check_bytes(const Tcp& segment);
 
-  enum class Phase { kFirst, kAnswered, kOpen, kLost } phase_ = Phase::kFirst;
+  std::string check_syn(const Tcp& segment);
+  std::string check_end(const Tcp& segment);
+
+  /// kReopened: a new SYN has left behind the connection, and no answer to it.
+  enum class Phase { kFirst, kAnswered, kOpen, kReopened, kLost } phase_ = Phase::kFirst;
   std::set<std::uint32_t> client_isns_;
   bool completed_ = false;               ///< what ends the handshake has come
   std::uint32_t client_acked_ = 0;       ///< the client's newest acknowledgement
@@ -59,6 +63,9 @@ class WireMonitor {
   std::set<std::uint32_t> server_acks_;  ///< every number that the server has acknowledged
   std::uint32_t server_has_ = 0;         ///< the newest of them, of what left
   std::vector<std::int16_t> left_;       ///< the client's stream, by what left first; -1: nothing
+  std::size_t in_sequence_ = 0;          ///< bytes of it without a hole
+  bool fin_left_ = false;
+  std::uint32_t fin_ = 0;  ///< behind the last byte, once the client's FIN has left
   std::string problem_;
   bool held_ = false;
   bool replies_ = false;  ///< the appliance answers in the server's place

@@ -81,6 +81,8 @@ class World {
   void attack_state(Oddity oddity);
   void attack_handshake(Oddity oddity);
   void attack_from_server();
+  void attack_with_numbers(Oddity oddity);
+  void attack_urgent();
   void attack_fragments(Oddity oddity);
 
   [[nodiscard]] bool has(Oddity oddity) const {

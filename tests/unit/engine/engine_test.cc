@@ -195,6 +195,26 @@ TEST(Engine, MidstreamIsResetByDefault) {
   EXPECT_TRUE(dialog.server_reset());
 }
 
+// Of a pair of appliances the other one goes on: it knows no flow, and no half of a request passes.
+TEST(Engine, OP5_AFlowThatAnotherApplianceBeganIsResetInTheMiddleOfARequest) {
+  EngineRig first, second;
+  Dialog dialog(first);
+  dialog.handshake();
+  const std::string begun = kBadBody.substr(0, kBadBody.size() - 4);
+  EXPECT_EQ(dialog.client(begun).fate, Fate::kForward);
+  const std::string rest = kBadBody.substr(begun.size());
+  EXPECT_EQ(second.push(engine::Side::kOutside, dialog.client_frame(begun.size(), rest)).reason,
+            abi::Reason::kTcpNoFlow);
+  // The client and the server are told; what they send on stays out, and a new connection is
+  // judged.
+  EXPECT_FALSE(second.to_client.empty());
+  Dialog other(second, 40001);
+  other.handshake();
+  other.client(kBadBody);
+  EXPECT_EQ(second.records(abi::RecordType::kAlert).size(), 1U);
+  EXPECT_EQ(other.server_read().find("attack"), std::string::npos);
+}
+
 TEST(Engine, MidstreamPassForwardsUninspected) {
   RigOptions options;
   options.midstream = abi::Midstream::kPass;

@@ -150,6 +150,18 @@ TEST(Evaluator, HB1_ABodyOfAnUnlistedTypeIsLookedAtRaw) {
   }
 }
 
+TEST(Evaluator, HB19_AttacksInBinaryMessagesAreFoundRaw) {
+  const std::string rules =
+      "SecRule REQUEST_BODY \"@contains <attack\" \"id:1,phase:2,deny,log\"\n";
+  using namespace std::string_literals;
+  const std::string field = "\x08\x96\x01\x12\x0f"s + "name <attack now";  // protobuf: 1, then text
+  EXPECT_EQ(judge(rules, post("application/x-protobuf", field)).ids, Ids{1});
+  // gRPC: the length lies by one; MessagePack and CBOR: a map with a text.
+  EXPECT_EQ(judge(rules, post("application/grpc", "\0\0\0\0\x15"s + field)).ids, Ids{1});
+  EXPECT_EQ(judge(rules, post("application/msgpack", "\x81\xa1\x61\xa7<attack"s)).ids, Ids{1});
+  EXPECT_EQ(judge(rules, post("application/cbor", "\xa1\x61\x61\x67<attack"s)).ids, Ids{1});
+}
+
 TEST(Evaluator, CP9_WhatAMacroGivesIsNotExpandedAgain) {
   const std::string rules = "SecRule ARGS:a \"@streq %{ARGS.b}\" \"id:1,phase:2,deny,log\"\n";
   EXPECT_EQ(judge(rules, get("/?a=%25{ARGS.c}&b=%25{ARGS.c}&c=x")).ids, Ids{1});

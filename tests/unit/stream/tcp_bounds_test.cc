@@ -33,6 +33,47 @@ TEST(TcpBounds, RX3_TheLastQuarterOfThePoolIsKeptForBytesInOrder) {
   expect_forwarded(link.up(sent, "in order"));
 }
 
+TEST(TcpBounds, RX3_SegmentsHeldByVeryManyFlowsAreBoundedAndHarmNoOther) {
+  constexpr std::size_t kFlows = 2000, kHeldMax = 500;
+  TestLink link({4 * kFlows, kHeldMax});
+  link.shake_hands();
+  const Connection fresh = link.connection;
+  std::vector<Connection> flows(kFlows, fresh);
+  const auto with = [&](std::size_t flow, auto&& act) {
+    link.connection = flows[flow];
+    act();
+    flows[flow] = link.connection;
+  };
+  link.hold_from = 4;
+  std::size_t held = 0;
+  for (std::size_t i = 0; i < kFlows; ++i) {
+    with(i, [&] {
+      const Outcome outcome = link.up(0, "waits for its verdict");
+      held += outcome.fate == Fate::kHold ? 1U : 0U;
+      if (outcome.fate != Fate::kHold) expect_dropped(outcome, Reason::kTcpHoldFull);
+    });
+  }
+  EXPECT_EQ(held, kHeldMax);
+  EXPECT_EQ(link.held(), kHeldMax);
+  EXPECT_EQ(link.server_view(), "");
+  // One whose bytes need not wait has what it had.
+  link.hold_from = std::numeric_limits<std::int64_t>::max();
+  flows.push_back(fresh);
+  with(kFlows, [&] { expect_forwarded(link.up(0, "in order")); });
+  // The verdicts come: what waited leaves, and what was dropped leaves when it is sent again.
+  for (std::size_t i = 0; i < kFlows; ++i) {
+    with(i, [&] {
+      link.connection.allow_until(link.pools, kUp, 100, true, link);
+      if (i >= kHeldMax) expect_forwarded(link.up(0, "waits for its verdict"));
+    });
+  }
+  EXPECT_EQ(link.held(), 0U);
+  for (std::size_t i = 0; i <= kFlows; ++i) {
+    with(i, [&] { link.connection.close(link.pools, Reason::kFlowIdle, link); });
+  }
+  EXPECT_TRUE(link.memory_returned());
+}
+
 TEST(TcpBounds, BehindABlockNothingLeavesBeyondAGap) {
   TestLink link;
   link.shake_hands();
@@ -40,6 +81,16 @@ TEST(TcpBounds, BehindABlockNothingLeavesBeyondAGap) {
   link.up(0, "good, bad");
   expect_dropped(link.up(100, "beyond"), Reason::kBlockedFlow);
   EXPECT_EQ(link.server_view(), "good");
+}
+
+TEST(TcpBounds, BehindABlockNoEndLeavesWithBytesThatLeftBeyondAGap) {
+  TestLink link;
+  link.shake_hands();
+  link.block_from = 4;
+  expect_forwarded(link.up(100, "beyond"));
+  link.up(0, "good, bad");
+  expect_forwarded(link.up(100, "beyond"));
+  expect_dropped(link.up(100, "beyond", net::kAck | net::kFin), Reason::kBlockedFlow);
 }
 
 }  // namespace
