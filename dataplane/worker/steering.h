@@ -64,6 +64,13 @@ class Steering {
   std::vector<Region> slots_;
 };
 
+/// Which worker a flow goes to by software. flow_hash: keyed, so that nobody can aim at a worker
+/// (evasion RX2). Not by its low bits: the owner's tables take their places by those, and its flows
+/// would meet in one of `workers` of them.
+constexpr std::size_t steered_to(std::uint64_t flow_hash, std::size_t workers) {
+  return (flow_hash >> 32) % workers;
+}
+
 /// The XOR of all 16-bit words of both addresses and ports: what symmetric RSS depends on. The
 /// prefixes of mapped IPv4 addresses cancel out.
 std::uint16_t fold_flow(const net::ParsedPacket& packet);

@@ -244,10 +244,10 @@ bool Worker::admit(std::size_t index, std::size_t link, engine::Side side, rte_m
 
 std::size_t Worker::owner_of(const engine::Packet& packet) const {
   const std::uint16_t reta_size = setup_.links[packet.link].reta_size;
-  const std::uint64_t hash = reta_size != 0 && packet.parsed.ports_known
-                                 ? io::symmetric_hash(fold_flow(packet.parsed)) & (reta_size - 1U)
-                                 : packet.flow_hash;
-  return hash % setup_.worker_count;
+  return reta_size != 0 && packet.parsed.ports_known
+             ? (io::symmetric_hash(fold_flow(packet.parsed)) & (reta_size - 1U)) %
+                   setup_.worker_count
+             : steered_to(packet.flow_hash, setup_.worker_count);
 }
 
 /// True: the frame is another worker's now, or dropped.
@@ -326,14 +326,13 @@ net::PacketRef Worker::port_allocate(void* context, std::size_t bytes, base::Mut
 
 bool Worker::take_joined(void* context, const engine::JoinedDatagram& datagram) {
   auto& worker = *static_cast<Worker*>(context);
-  std::uint64_t hash = datagram.flow_hash;
+  std::size_t owner = steered_to(datagram.flow_hash, worker.setup_.worker_count);
   if (const std::uint16_t reta_size = worker.setup_.links[datagram.link].reta_size;
       reta_size != 0) {
     net::ParsedPacket parsed;
     net::parse(datagram.frame, {}, parsed);
-    hash = io::symmetric_hash(fold_flow(parsed)) & (reta_size - 1U);
+    owner = (io::symmetric_hash(fold_flow(parsed)) & (reta_size - 1U)) % worker.setup_.worker_count;
   }
-  const std::size_t owner = hash % worker.setup_.worker_count;
   return owner != worker.setup_.index && worker.hand_over(datagram, owner);
 }
 
