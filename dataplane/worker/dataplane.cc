@@ -31,6 +31,7 @@
 #include "dataplane/worker/engine_settings.h"
 #include "dataplane/worker/generations.h"
 #include "dataplane/worker/links.h"
+#include "dataplane/worker/processor_time.h"
 #include "dataplane/worker/shared_segments.h"
 #include "dataplane/worker/steering.h"
 #include "dataplane/worker/supervise.h"
@@ -61,8 +62,12 @@ class Process {
     if (!settings.ok()) return fail(settings.error().message, kExitConfiguration);
     settings_ = std::move(settings).value();
     block_signals();
+    const StartPriority priority;
+    cores_.emplace(settings_.cores, settings_.main_core);
     if (auto ready = prepare(); !ready.ok()) return fail(ready.error().message, kExitFailed);
     base::Status started = links_->start();
+    priority.end();
+    if (const std::string busy = cores_->busy_cores(); !busy.empty()) fail(busy, 0);
     if (started.ok()) start_workers();
     if (started.ok()) started = segments_->announce_running();
     if (started.ok()) {
@@ -270,6 +275,9 @@ class Process {
         base::notify_systemd("WATCHDOG=1");
         next_watchdog = now + watchdog_ns;
       }
+      if (const std::string waiting = cores_->waiting_workers(now, shared_); !waiting.empty()) {
+        fail(waiting, 0);
+      }
       const timespec wait{0, kTickNs};
       if (::sigtimedwait(&signals_, nullptr, &wait) > 0) return;
     }
@@ -305,6 +313,7 @@ class Process {
   sigset_t signals_ = {};
   bool huge_pages_ = false;
   SharedState shared_;
+  std::optional<CoreWatch> cores_;
   std::optional<SharedSegments> segments_;
   std::optional<Links> links_;
   std::optional<Steering> steering_;

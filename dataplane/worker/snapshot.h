@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -35,6 +37,8 @@ struct SharedState {
     /// The main thread has seen no poll for a while. Writer: main thread. Reader: other workers,
     /// who then do what on_failure says instead of steering to it.
     std::atomic<bool> stalled{false};
+    /// Its thread's id, once it runs. Writer: that worker. Reader: main thread.
+    std::atomic<pid_t> thread{0};
   };
   std::array<PerWorker, abi::kWorkersMax> workers;
   /// Ports that take no frames, by link and engine::Side: frames to them are dropped as port_down.

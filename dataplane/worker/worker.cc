@@ -7,6 +7,7 @@
 #include <rte_prefetch.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -76,6 +77,7 @@ base::Status Worker::open_engine(const engine::EngineConfig& config,
 void Worker::run() {
   // Sleeps of 50 us shall not be rounded up by the kernel's default slack of another 50 us.
   ::prctl(PR_SET_TIMERSLACK, 1UL);
+  setup_.shared->workers[setup_.index].thread.store(::gettid(), std::memory_order_relaxed);
   {
     const AllocGuard no_allocation;
     while (!setup_.shared->stop.load(std::memory_order_relaxed)) {

@@ -16,7 +16,10 @@ RECOVERY_SECONDS, SLOWEST_SECONDS = 5, 10
 
 
 def blocking(it):
-    return it.curl("/?q=evil-marker", timeout=1)[0] == 403
+    """Whether an attack is answered; that it is never served is checked each time."""
+    status = it.curl("/?q=evil-marker", timeout=1)[0]
+    lab.check(status in (0, 403), f"an attack got {status}")
+    return status == 403
 
 
 def kill_daemon(it):
@@ -78,6 +81,18 @@ def survives_both_orders():
         lab.check(median <= RECOVERY_SECONDS, f"back after {took} s")
 
 
+def nothing_crosses_without_a_dataplane():
+    """Nobody starts it again: the kernel carries nothing in its place, of a service or not."""
+    with lab.Lab("dead") as it:
+        it.push()
+        lab.check(it.client("ping", "-c", "1", "-W", "2", lab.SERVER4, check=False).returncode == 0,
+                  "no ping through the dataplane")
+        it.kill(it.dataplane)
+        lab.check(it.curl("/index.html", timeout=2)[0] == 0, "a request crossed")
+        lab.check(it.client("ping", "-c", "2", "-W", "1", lab.SERVER4, check=False).returncode != 0,
+                  "a ping crossed")
+
+
 def supervisor_ends_with_everything():
     with lab.Lab("supervisor", supervise=True, daemon=False, nginx=False,
                  on_failure="bypass") as it:
@@ -125,4 +140,4 @@ def removed_shared_memory_is_no_end():
 
 
 if __name__ == "__main__":
-    lab.main(survives_both_orders, supervisor_ends_with_everything, removed_shared_memory_is_no_end)
+    lab.main(survives_both_orders, nothing_crosses_without_a_dataplane, supervisor_ends_with_everything, removed_shared_memory_is_no_end)

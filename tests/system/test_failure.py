@@ -3,6 +3,7 @@
 # Copyright the Sluice authors
 """on_failure: what a link does without a valid generation, and while a worker is held."""
 import contextlib
+import os
 import pathlib
 import select
 import time
@@ -150,5 +151,18 @@ def what_the_machine_lacks_is_said():
                       f"{changes}: {done.returncode}: {done.stderr}")
 
 
+def a_busy_core_is_said():
+    """Another process has the worker's core: the start says so, and with the long form the running worker."""
+    with lab.Lab("busy", daemon=False, dataplane=False, nginx=False, workers=1) as it:
+        core = (os.cpu_count() or 1) - 1 and 1
+        it.start("middle", "taskset", "-c", core, "/usr/bin/python3", "-c", "while True: pass")
+        it.start_dataplane()
+        log = it.home / "dataplane.log"
+        said = log.read_text()
+        lab.check(f"core {core} of worker 0 is busy: others took" in said and "change workers:" in said, said)
+        if not lab.short_form():
+            lab.wait_for(lambda: "the worker waited for it" in log.read_text(), 30, "the running worker's wait is said")
+
+
 if __name__ == "__main__":
-    lab.main(what_the_machine_lacks_is_said, without_a_valid_generation, with_a_held_worker, a_hopeless_worker_ends_its_process)
+    lab.main(what_the_machine_lacks_is_said, a_busy_core_is_said, without_a_valid_generation, with_a_held_worker, a_hopeless_worker_ends_its_process)
