@@ -7,7 +7,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/check.h"
@@ -16,7 +20,9 @@
 
 /// Rules of a few letters over several targets behind chains of transformations, compiled and
 /// judged as the dataplane does it (sieves, shared scans, memos, confirmation), against one plain
-/// search of each pattern in each value. Input: number of rules, the rules, the requests.
+/// search of each pattern in each value. Input: bytes of the rules, the rules, the requests. To
+/// compile rules takes as long as a hundred requests, so they change seldom (the mutator below) and
+/// what was compiled is kept.
 
 namespace {
 
@@ -195,26 +201,32 @@ Rule rule(Input& in) {
   return made;
 }
 
-bool plain_regex(const std::string& text, const std::string& value) {
+void free_code(pcre2_code* code) { pcre2_code_free(code); }
+using Code = std::unique_ptr<pcre2_code, decltype(&free_code)>;
+
+/// As ModSecurity 3 does it.
+Code compile_plainly(const std::string& text) {
   int error = 0;
   PCRE2_SIZE at = 0;
-  // As ModSecurity 3 does it.
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                   PCRE2_DOTALL | PCRE2_MULTILINE, &error, &at, nullptr);
+  return {pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                        PCRE2_DOTALL | PCRE2_MULTILINE, &error, &at, nullptr),
+          free_code};
+}
+
+bool plain_regex(const pcre2_code* code, const std::string& value) {
   SLUICE_CHECK(code != nullptr);
   pcre2_match_data* data = pcre2_match_data_create_from_pattern(code, nullptr);
   const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(value.data()), value.size(), 0,
                                 0, data, nullptr);
   pcre2_match_data_free(data);
-  pcre2_code_free(code);
   return found >= 0;
 }
 
-bool plainly(const Rule& made, std::string value) {
+bool plainly(const Rule& made, const pcre2_code* code, std::string value) {
   for (const TransformId id : made.transforms) SLUICE_CHECK(fuzz::transform_plainly(id, value));
   bool found = false;
   if (made.name == "rx") {
-    found = plain_regex(made.argument, value);
+    found = plain_regex(code, value);
   } else if (made.name == "pm") {
     for (std::size_t at = 0; at < made.argument.size();) {
       const std::size_t end = std::min(made.argument.find(' ', at), made.argument.size());
@@ -265,48 +277,112 @@ std::string directive(const Rule& made, std::size_t id) {
          made.argument + "\" \"id:" + std::to_string(id) + ",phase:2,pass" + transforms + "\"\n";
 }
 
-bool matches(const Rule& made, const Request& sent) {
+bool matches(const Rule& made, const pcre2_code* code, const Request& sent) {
   return std::any_of(made.targets.begin(), made.targets.end(), [&](std::size_t target) {
     const std::vector<std::string> values = sent.of(target, made.excludes);
     return std::any_of(values.begin(), values.end(),
-                       [&](const std::string& each) { return plainly(made, each); });
+                       [&](const std::string& each) { return plainly(made, code, each); });
   });
 }
 
+/// Rules as the dataplane has them and as plain searches.
+struct Compiled {
+  explicit Compiled(Input in) {
+    const std::size_t count = 1 + in.below(6);
+    while (rules.size() < count) rules.push_back(rule(in));
+    text = "SecRequestBodyAccess On\n";
+    for (std::size_t i = 0; i < count; ++i) text += directive(rules[i], i + 1);
+  }
+  Compiled(const Compiled&) = delete;
+  Compiled& operator=(const Compiled&) = delete;
+
+  void compile() {
+    loaded = rules::test::load_text(text);
+    // What is refused by name is refused as it must be.
+    const bool is_unsafe =
+        std::any_of(loaded.errors.begin(), loaded.errors.end(), [](const std::string& error) {
+          return error.find("the pattern can take time that doubles") != std::string::npos;
+        });
+    if (is_unsafe) return;
+    if (loaded.ruleset == nullptr) {
+      std::fprintf(stderr, "%s%s\n", text.c_str(),
+                   loaded.errors.empty() ? "" : loaded.errors[0].c_str());
+      std::abort();
+    }
+    judge = std::make_unique<rules::test::Judge>(*loaded.ruleset);
+    for (const Rule& each : rules) {
+      codes.push_back(each.name == "rx" ? compile_plainly(each.argument)
+                                        : Code{nullptr, free_code});
+    }
+  }
+
+  std::vector<Rule> rules;
+  std::string text;
+  rules::test::LoadedRules loaded;
+  std::unique_ptr<rules::test::Judge> judge;  ///< null: the rules were refused
+  std::vector<Code> codes;                    ///< of each rule with a pattern
+};
+
+/// Kept rules: two megabytes each.
+constexpr std::size_t kCompiledMax = 300;
+
+Compiled& compiled(Input in) {
+  static std::map<std::string, std::unique_ptr<Compiled>> kept;
+  auto fresh = std::make_unique<Compiled>(in);
+  const auto known = kept.find(fresh->text);
+  if (known != kept.end()) return *known->second;
+  if (kept.size() == kCompiledMax) kept.clear();
+  fresh->compile();
+  std::string text = fresh->text;
+  return *kept.emplace(std::move(text), std::move(fresh)).first->second;
+}
+
+/// Where the rules of an input end: its first byte says it.
+std::size_t rules_end(const std::uint8_t* data, std::size_t size) {
+  return size == 0 ? 0 : std::min<std::size_t>(size, 1 + std::size_t{data[0]});
+}
+
+constexpr unsigned kRequestsPerRules = 40;  // mutations of requests to one of rules
+
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Input in(data, size);
-  std::vector<Rule> rules;
-  const std::size_t count = 1 + in.below(6);
-  while (rules.size() < count) rules.push_back(rule(in));
-  std::string text = "SecRequestBodyAccess On\n";
-  for (std::size_t i = 0; i < count; ++i) text += directive(rules[i], i + 1);
-  const rules::test::LoadedRules loaded = rules::test::load_text(text);
-  const bool is_unsafe =
-      std::any_of(loaded.errors.begin(), loaded.errors.end(), [](const std::string& error) {
-        return error.find("the pattern can take time that doubles") != std::string::npos;
-      });
-  if (is_unsafe) return 0;  // refused by name, as it must be
-  if (loaded.ruleset == nullptr) {
-    std::fprintf(stderr, "%s%s\n", text.c_str(),
-                 loaded.errors.empty() ? "" : loaded.errors[0].c_str());
-    std::abort();
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+  const std::size_t end = rules_end(data, size);
+  if (end != 0 && end < max_size && seed % kRequestsPerRules != 0) {
+    return end + LLVMFuzzerMutate(data + end, size - end, max_size - end);
   }
-  rules::test::Judge judge(*loaded.ruleset);
+  const std::vector<std::uint8_t> requests(data + end, data + size);
+  const std::size_t room = max_size - std::min(max_size, requests.size() + 1);
+  if (room == 0) return size;
+  const std::size_t bytes =
+      LLVMFuzzerMutate(data + 1, end == 0 ? 0 : end - 1, std::min<std::size_t>(room, 255));
+  data[0] = static_cast<std::uint8_t>(bytes);
+  if (!requests.empty()) std::memcpy(data + 1 + bytes, requests.data(), requests.size());
+  return 1 + bytes + requests.size();
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::size_t end = rules_end(data, size);
+  if (end == 0) return 0;
+  const Compiled& made = compiled(Input(data + 1, end - 1));
+  if (made.judge == nullptr) return 0;
+  Input in(data + end, size - end);
   for (int request = 0; request < 60 && (request == 0 || !in.empty()); ++request) {
     Request sent;
     for (std::size_t i = 1 + in.below(3); i > 0; --i) {
       sent.names.push_back(sent.names.empty() ? "a" : word(in, 2));
-      sent.values.push_back(value(in, rules));
+      sent.values.push_back(value(in, made.rules));
     }
-    sent.header = value(in, rules);
-    const rules::test::Judged judged = judge.run(sent.wire());
+    sent.header = value(in, made.rules);
+    const rules::test::Judged judged = made.judge->run(sent.wire());
     if (judged.refused || !judged.limits.empty()) continue;
-    for (std::size_t i = 0; i < count; ++i) {
-      const bool wanted = matches(rules[i], sent);
+    for (std::size_t i = 0; i < made.rules.size(); ++i) {
+      const bool wanted = matches(made.rules[i], made.codes[i].get(), sent);
       if (judged.has(static_cast<std::uint32_t>(i + 1)) == wanted) continue;
-      std::fprintf(stderr, "%srule %zu %s: %s\n", text.c_str(), i + 1,
+      std::fprintf(stderr, "%srule %zu %s: %s\n", made.text.c_str(), i + 1,
                    wanted ? "missed" : "matched wrongly", sent.wire().c_str());
       std::abort();
     }
