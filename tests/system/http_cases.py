@@ -138,6 +138,14 @@ bad("HF4-trailing-comma", "http_cl_dup", post(b"Content-Length: 5,", body=b"hell
 bad("HF4-fold", "http_obs_fold", post(b"Content-Length:\r\n 5", body=b"hello"))
 bad("HF4-nul", "http_nul", post(b"Content-Length: 5\x00", body=b"hello"))
 bad("HF4-sp-before-colon", "http_header_name", post(b"Content-Length : 5", body=b"hello"))
+ok("HF4-blanks", post(b"Content-Length:   5  ", body=b"hello"), POST5)
+bad("HF3-cases", "http_cl_dup", post(b"Content-Length: 5", b"content-length: 5", body=b"hello"))
+bad("HF3-list-blanks", "http_cl_dup", post(b"Content-Length: 5 , 5", body=b"hello"))
+bad("HF3-with-zero", "http_cl_dup", post(b"Content-Length: 0", b"Content-Length: 5", body=b"hello"))
+bad("HF1-mixed-case", "http_cl_and_te",
+    post(b"content-LENGTH: 5", b"TRANSFER-encoding: Chunked", body=b"0\r\n\r\n"))
+bad("HF1-connection-names-cl", "http_cl_and_te",
+    post(b"Connection: Content-Length", b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"))
 bad("HF5-empty-cl", "http_cl_bad", post(b"Content-Length:"))
 bad("HF5-empty-te", "http_te", post(b"Transfer-Encoding:"))
 bad("HF5-empty-te-and-cl", "http_cl_and_te",
@@ -184,6 +192,8 @@ bad("HF13-two", "http_leading_crlf", fields() + b"\r\n" * 2, GET)
 bad("HF13-lf", "http_leading_crlf", fields() + b"\n", GET)
 bad("HF13-lf-first", "http_leading_crlf", b"\n\n\n" + fields())
 bad("HF13-cr", "http_leading_crlf", fields() + b"\r", GET)
+ok("HF13-after-chunked", chunked(b"5\r\nhello\r\n0\r\n\r\n") + b"\r\n", POST5)
+bad("HF13-after-chunked-cr", "http_leading_crlf", chunked(b"5\r\nhello\r\n0\r\n\r\n") + b"\r", POST5)
 bad("HF13-after-body", "http_leading_crlf",
     post(b"Content-Length: 5", body=b"hello\r\n\r\n"), POST5)
 for name, ext in {"name": b";x", "value": b";x=y", "quoted": b';x="y"', "empty": b";",
@@ -239,6 +249,29 @@ ok("HF26-pipeline", fields() + post(b"Content-Length: 5", body=b"hello") + field
    GET, POST5, GET)
 bad("HF26-second-is-bad", "http_cl_and_te",
     fields() + post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), GET)
+for name, value in {"case": b"Close", "first": b"close, keep-alive", "empty-elements": b", close ,",
+                    "with-te": b"TE, close", "no-blank": b"close"}.items():
+    bad(f"HF27-close-{name}", "http_after_close", fields(b"Connection:" + value), GET)
+for name, value in {"quoted": b'"close"', "parameter": b"close;x", "inner": b"clo se", "longer": b"closed",
+                    "semicolon": b"keep-alive; close"}.items():
+    bad(f"HF27-not-close-{name}", "http_connection", fields(b"Connection: " + value))
+for name, value in {"te": b"Keep-Alive, TE", "case": b"KEEP-ALIVE", "empty-elements": b",keep-alive,,"}.items():
+    ok(f"HF27-1.0-keep-alive-{name}", fields(b"Connection: " + value, start=b"GET /x HTTP/1.0"), GET)
+bad("HF27-1.0-both", "http_after_close",
+    fields(b"Connection: keep-alive", b"Connection: close", start=b"GET /x HTTP/1.0"), GET)
+bad("HF27-1.0-proxy-keep-alive", "http_after_close",
+    fields(b"Proxy-Connection: keep-alive", start=b"GET /x HTTP/1.0"), GET)
+ok("HF27-proxy-close", fields(b"Proxy-Connection: close"), GET)
+ok("HF27-keep-alive-max", fields(b"Connection: keep-alive", b"Keep-Alive: timeout=1, max=1"), GET)
+ok("HF22-upgrade-option-alone", fields(b"Connection: upgrade"), GET)
+ok("HF22-insecure-requests", fields(b"Upgrade-Insecure-Requests: 1"), GET)
+ok("HF6-length-on-1.0", post(b"Connection: keep-alive", b"Content-Length: 5", body=b"hello", version=b"1.0"), POST5)
+bad("HF6-body-on-1.0-without-length", "http_not_http",
+    post(b"Connection: keep-alive", body=b"\x00\x01", version=b"1.0"), POST0)
+ok("HF10-expect-chunked", post(b"Expect: 100-continue", b"Transfer-Encoding: chunked",
+                               body=b"5\r\nhello\r\n0\r\n\r\n"), POST5)
+bad("HF10-chunked-1.0", "http_te_10",
+    post(b"Expect: 100-continue", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", version=b"1.0"))
 bad("HF27-close", "http_after_close", fields(b"Connection: close"), GET)
 bad("HF27-close-tab", "http_after_close", fields(b"Connection: close\t"), GET)
 bad("HF27-close-and-keep-alive", "http_after_close", fields(b"Connection: keep-alive, close"), GET)
@@ -269,6 +302,11 @@ ok("HH3-same-host", line(b"GET http://a.example/x HTTP/1.1"),
    Request("GET", b"http://a.example/x"))
 ok("HH3-same-host-port", line(b"GET http://A.example:80/x HTTP/1.1"),
    Request("GET", b"http://A.example:80/x"))
+ok("HH3-no-slash", line(b"GET http://a.example HTTP/1.1"), Request("GET", b"http://a.example"))
+ok("HH3-scheme-case", line(b"GET HTTP://a.example/x HTTP/1.1"), Request("GET", b"HTTP://a.example/x"))
+ok("HH3-double-slash", line(b"GET //b.example/x HTTP/1.1"), Request("GET", b"//b.example/x"))
+ok("HH3-options", line(b"OPTIONS http://a.example/ HTTP/1.1"), Request("OPTIONS", b"http://a.example/"))
+bad("HH3-trailing-dot", "http_host_conflict", line(b"GET http://a.example./x HTTP/1.1"))
 bad("HH3-other-host", "http_host_conflict", line(b"GET http://b.example/x HTTP/1.1"))
 bad("HH3-other-port", "http_host_conflict", line(b"GET http://a.example:81/x HTTP/1.1"))
 bad("HH3-userinfo", "http_host_conflict", line(b"GET http://u@a.example/x HTTP/1.1"))

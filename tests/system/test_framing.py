@@ -2,8 +2,8 @@
 # Copyright the Sluice authors
 """HTTP framing without two readings: what a real server takes is what Sluice's records say.
 
-Each case of http_cases.py, and requests grown from them by mutation, go through Sluice to nginx and
-HAProxy (with --long also to Apache, lighttpd, Node's http and Python's http.server), each in front of
+Each case of http_cases.py, pipelines grown from a grammar (http_grammar.py), and both changed by
+mutations, go through Sluice to nginx and HAProxy (with --long also to Apache, lighttpd, Node's http and Python's http.server), each in front of
 a recorder or recording itself. For each connection the server must have seen exactly the requests that Sluice
 passed, in number, target and body digest; and of a case that a strict reader refuses, nothing from
 the refused message on.
@@ -19,6 +19,7 @@ import select
 import time
 
 from http_cases import CASES
+from http_grammar import grown
 from lab import SERVER4, SOURCE, Lab, check, figure, main, short_form
 
 SEED = 20261124
@@ -269,9 +270,10 @@ def mutated(rng, stream):
 
 def comparable(text):
     """A target as all write it: records have U+FFFD for bytes that are no UTF-8, HAProxy drops a
-    default port, nginx a whole authority (RFC 9112 section 3.2.2)."""
+    default port, nginx a whole authority (RFC 9112 section 3.2.2), Apache and Python a second slash."""
     text = re.sub("\ufffd+", "\ufffd", text)
-    return re.sub(r"\Ahttp://[^/?#]*(?=[/?]|\Z)", "", text, flags=re.IGNORECASE) or "/"
+    text = re.sub(r"\Ahttp://[^/?#]*(?=[/?]|\Z)", "", text, flags=re.IGNORECASE)
+    return re.sub(r"\A//+", "/", text) or "/"
 
 
 def comparable_bytes(target):
@@ -292,10 +294,10 @@ def same(server, seen, passed):
 
 
 def compare(lab, jobs):
-    """Runs (server, name, stream, requests or None, answers) jobs and holds both logs together."""
+    """Runs (server, name, stream, requests or None, answers, all pass) jobs and holds both logs together."""
     def run_job(job):
-        server, name, stream, requests, answers = job
-        return lab.exchange(server, stream, answers), server, name, stream, requests
+        server, name, stream, requests, answers, whole = job
+        return lab.exchange(server, stream, answers), server, name, stream, requests, whole
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         ports = list(pool.map(run_job, jobs))
     time.sleep(2.5)  # slow readers give up, the last records are written
@@ -310,8 +312,10 @@ def compare(lab, jobs):
         passed = lab.passed_by_sluice()
     wrong = [f"{server} {name}: server saw {seen.get(port, [])}, Sluice passed "
              f"{passed.get(port, [])}: {stream[:120]!r}"
-             for port, server, name, stream, _ in differing(passed)]
-    for port, server, name, _, requests in ports:
+             for port, server, name, stream, _, _ in differing(passed)]
+    for port, server, name, stream, requests, whole in ports:
+        if whole and len(passed.get(port, [])) != len(requests):
+            wrong.append(f"{server} {name}: Sluice passed {passed.get(port, [])} of {stream[:400]!r}")
         if requests is not None:
             at_server = [r[:2] for r in seen.get(port, [])]
             allowed = [(r.method, comparable_bytes(r.target)) for r in requests]
@@ -326,7 +330,7 @@ def each_case_has_one_reading():
     with FramingLab(servers) as lab:
         # Of a cut body servers may make a request: what Sluice has judged decides.
         jobs = [(server, case.id, case.stream, case.requests if case.complete else None,
-                 len(case.requests) + (1 if case.reason else 0))
+                 len(case.requests) + (1 if case.reason else 0), False)
                 for case in CASES for server in servers]
         wrong = compare(lab, jobs)
         figure("cases", len(CASES), f"to each of {len(servers)} servers: {', '.join(servers)}")
@@ -343,9 +347,15 @@ def mutated_cases_have_one_reading():
         for i in range(count):
             case = rng.choice(good)
             jobs.append((rng.choice(servers), f"seed {SEED} #{i} of {case.id}",
-                         mutated(rng, case.stream), None, len(case.requests)))
+                         mutated(rng, case.stream), None, len(case.requests), False))
+        for i in range(count // 2):  # as they are, then changed
+            stream, requests = grown(rng)
+            server = rng.choice(servers)
+            name = f"seed {SEED} grown #{i}"
+            jobs.append((server, name, stream, requests, len(requests), True))
+            jobs.append((server, name + " changed", mutated(rng, stream), None, len(requests), False))
         wrong = compare(lab, jobs)
-        figure("mutated streams", count, f"seed {SEED}")
+        figure("mutated streams", count, f"and {count // 2} grown ones, each as it is and changed, seed {SEED}")
         check(not wrong, f"{len(wrong)} readings differ:\n  " + "\n  ".join(wrong[:20]))
 
 
