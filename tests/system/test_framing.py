@@ -242,7 +242,8 @@ class FramingLab(Lab):
         """{client port: [(method, target, digest, status)]} of the requests that were let through."""
         passed = {}
         for record in self.events("http"):
-            if record["sluice"]["verdict"] != "pass":
+            # A head that a reset cut has no "http": no reader has made a request of it.
+            if record["sluice"]["verdict"] != "pass" or "http" not in record:
                 continue
             passed.setdefault(record["src_port"], []).append(
                 (record["http"]["http_method"], record["http"]["url"],
