@@ -41,14 +41,6 @@ constexpr std::array<std::uint8_t, kPlaces> kTable = [] {
 
 }  // namespace
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
-  }
-  return true;
-}
-
 FieldId field_id(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return FieldId::kOther;
   for (std::size_t place = place_of(name); kTable[place] != 0; place = (place + 1) % kPlaces) {

@@ -323,7 +323,7 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
   const PhasePlan& plan = state.ruleset->phase_plans().phases[phase - 1];
-  if (state.engine == abi::EngineMode::kOff) return;
+  if (state.engine == abi::EngineMode::kOff || plan.size() == 0) return;
   auto* due = state.worker->arena.allocate_array<std::uint64_t>(plan.words());
   if (due == nullptr) return state.fail(abi::Reason::kTransactionMemory);
   plan.mark_due(state, due);

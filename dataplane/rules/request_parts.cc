@@ -101,7 +101,7 @@ void add_target(TransactionState& state, const http::RequestHead& head) {
   // Cut before decoding: a decoded `?` is part of the path (CVE-2024-1019).
   const std::string_view path = decode_target(state, raw.substr(0, question));
   set_scalar(state, VariableId::kRequestFilename, path);
-  if (is_used(state, VariableId::kPathInfo)) set_scalar(state, VariableId::kPathInfo, path);
+  set_scalar(state, VariableId::kPathInfo, path);
   set_scalar(state, VariableId::kRequestBasename, basename(path));
   const std::string_view query =
       question == std::string_view::npos ? std::string_view() : raw.substr(question + 1);
@@ -161,6 +161,7 @@ void add_fields(TransactionState& state, const http::RequestHead& head) {
 }  // namespace
 
 void set_scalar(TransactionState& state, VariableId variable, std::string_view text) {
+  if (!is_used(state, variable)) return;
   // Set again: the newest value is the only one.
   state.values.clear(variable);
   if (state.values.add(state.region, variable, {}, base::as_bytes(text)) == kNoValue) {
@@ -169,6 +170,7 @@ void set_scalar(TransactionState& state, VariableId variable, std::string_view t
 }
 
 void set_number(TransactionState& state, VariableId variable, std::uint64_t number) {
+  if (!is_used(state, variable)) return;
   const auto value = static_cast<std::int64_t>(number);
   set_scalar(state, variable, state.keep(number_text(state, value)));
 }
@@ -183,7 +185,7 @@ void add_member(TransactionState& state, VariableId variable, std::string_view k
 }
 
 void set_combined_size(TransactionState& state, std::uint64_t more) {
-  if (!is_used(state, VariableId::kArgsCombinedSize)) return;
+  if (!is_used(state, VariableId::kArgsCombinedSize)) return;  // what follows reads every value
   std::uint64_t size = more;
   std::uint32_t count = more > 0 ? 1 : 0;
   for (const VariableId list : {VariableId::kArgsGet, VariableId::kArgsPost, VariableId::kArgs}) {
@@ -210,13 +212,16 @@ void add_request_head(TransactionState& state, const http::RequestHead& head) {
 
 void add_response_head(TransactionState& state, const http::ResponseHead& head) {
   set_scalar(state, VariableId::kResponseProtocol, head.protocol);
-  const std::string_view status = state.keep(number_text(state, head.status));
-  set_scalar(state, VariableId::kResponseStatus, status);
-  set_scalar(state, VariableId::kStatus, status);
-  const std::string_view line = base::as_text(head.raw);
-  set_scalar(state, VariableId::kStatusLine, line.substr(0, line.find_first_of("\r\n")));
+  set_number(state, VariableId::kResponseStatus, head.status);
+  set_number(state, VariableId::kStatus, head.status);
+  if (is_used(state, VariableId::kStatusLine)) {
+    const std::string_view line = base::as_text(head.raw);
+    set_scalar(state, VariableId::kStatusLine, line.substr(0, line.find_first_of("\r\n")));
+  }
+  const bool headers = is_used(state, VariableId::kResponseHeaders) ||
+                       is_used(state, VariableId::kResponseHeadersNames);
   for (const http::Field& field : head.fields) {
-    add_header(state, VariableId::kResponseHeaders, field);
+    if (headers) add_header(state, VariableId::kResponseHeaders, field);
     if (field.id == http::FieldId::kContentType) {
       set_scalar(state, VariableId::kResponseContentType,
                  field.value.substr(0, field.value.find(';')));
@@ -226,8 +231,7 @@ void add_response_head(TransactionState& state, const http::ResponseHead& head) 
 
 void add_response_body(TransactionState& state) {
   set_scalar(state, VariableId::kResponseBody, base::as_text(state.response_body.view()));
-  set_scalar(state, VariableId::kResponseContentLength,
-             state.keep(number_text(state, static_cast<std::int64_t>(state.response_body.total))));
+  set_number(state, VariableId::kResponseContentLength, state.response_body.total);
   const std::uint64_t limit = state.header().settings.response_body_limit;
   const bool over = limit != 0 && state.response_body.total > limit;
   set_scalar(state, VariableId::kOutboundDataError, over ? "1" : "0");

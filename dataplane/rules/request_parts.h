@@ -37,7 +37,7 @@ std::string_view request_content_type(const TransactionState& state);
 /// RESPONSE_BODY and its length.
 void add_response_body(TransactionState& state);
 
-/// Sets a scalar.
+/// Sets a scalar; does nothing where no rule reads it.
 void set_scalar(TransactionState& state, VariableId variable, std::string_view text);
 void set_number(TransactionState& state, VariableId variable, std::uint64_t number);
 /// Adds a member of a collection; fails the transaction with kHttpArgs when there are too many.

@@ -429,6 +429,7 @@ void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
 }
 
 void scan_values(TransactionState& state, std::uint32_t first) {
+  if (first == state.values.size()) return;
   Scanner scanner(state);
   for (std::uint32_t i = first; i < state.values.size() && !state.failed(); ++i) {
     const auto index = static_cast<std::uint16_t>(i);
