@@ -171,6 +171,14 @@ std::string unknown_service(publish::Publisher& publisher, const std::string& na
   return message;
 }
 
+/// An answer to a switch; where a dataplane runs that does not hear of it, with what to do.
+json with_reach(Services& services, json answer) {
+  if (const std::string why = services.publisher.out_of_reach(); !why.empty()) {
+    answer["message"] = why + ": it takes the switch at its start";
+  }
+  return answer;
+}
+
 Response change(Services& services, const Request& request, const json& body) {
   publish::Publisher& publisher = services.publisher;
   const auto text = [&](const char* key) {
@@ -208,7 +216,7 @@ Response change(Services& services, const Request& request, const json& body) {
                              wanted + (text("service").empty() ? "" : " for " + text("service")),
                              request.actor, publisher.live());
     if (!done.ok()) return error(500, done.error().message, 1);
-    return {200, dump({{"mode", wanted}, {"service", text("service")}})};
+    return {200, dump(with_reach(services, {{"mode", wanted}, {"service", text("service")}}))};
   }
   if (request.path == "/v1/bypass") {
     const bool on = body.value("on", false);
@@ -216,7 +224,7 @@ Response change(Services& services, const Request& request, const json& body) {
     services.collector.audit("bypass", done.ok() ? "done" : "failed", on ? "on" : "off",
                              request.actor, publisher.live());
     if (!done.ok()) return error(500, done.error().message, 1);
-    return {200, dump({{"bypass", on}})};
+    return {200, dump(with_reach(services, {{"bypass", on}}))};
   }
   return error(404, "no such path: " + request.path, 2);
 }

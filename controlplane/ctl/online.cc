@@ -39,6 +39,12 @@ int read_answer(const Context& context, const Answer& from, json& answer) {
   return kDone;
 }
 
+/// What the daemon has to say beside its answer.
+void print_message(const json& answer) {
+  const std::string message = answer.value("message", "");
+  if (!message.empty()) std::printf("%s\n", message.c_str());
+}
+
 /// The answer of push and its relatives.
 int show_publication(const Context& context, const json& answer, const char* done) {
   const int exit = answer.value("exit", 1);
@@ -63,7 +69,7 @@ int show_publication(const Context& context, const json& answer, const char* don
     }
     std::printf(" (compile %llu ms, publish %llu ms)\n", answer.value("compile_ms", 0ull),
                 answer.value("publish_ms", 0ull));
-    if (!message.empty()) std::printf("%s\n", message.c_str());
+    print_message(answer);
   } else {
     std::fprintf(stderr, "sluicectl: %s: %s\n", coloured(state, Colour::kRed).c_str(),
                  message.c_str());
@@ -252,6 +258,7 @@ int run_mode(const Context& context) {
   } else {
     std::printf("mode %s%s\n", context.mode.c_str(),
                 context.service.empty() ? "" : (" for " + context.service).c_str());
+    print_message(answer);
   }
   return kDone;
 }
@@ -266,6 +273,7 @@ int run_bypass(const Context& context) {
     print_json(answer);
   } else {
     std::printf("bypass %s\n", on ? coloured("on", Colour::kRed).c_str() : "off");
+    print_message(answer);
   }
   return kDone;
 }

@@ -133,6 +133,9 @@ def removed_shared_memory_is_no_end():
         lab.check("restart" in it.ctl("status").stdout, "status for people does not say what to do")
         pushed = it.ctl("push")
         lab.check("restart" in pushed.stdout + pushed.stderr, f"push does not say what to do: {pushed.stdout}")
+        for words in (("mode", "monitor"), ("bypass", "on"), ("bypass", "off"), ("mode", "policy")):
+            lab.check("restart" in it.ctl(*words).stdout, f"{words}: hides that nothing has changed")
+        lab.check(blocking(it), "a switch that cannot be heard was")
         it.stop(it.dataplane)
         it.start_dataplane()
         lab.wait_for(lambda: state()["state"] == "running", 5, "a restart mends it")
