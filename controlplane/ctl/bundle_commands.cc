@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/ctl/client.h"
+#include "controlplane/ctl/judge_request.h"
 #include "controlplane/ctl/online.h"
+#include "controlplane/ctl/render.h"
 #include "controlplane/publish/bundle.h"
 #include "controlplane/publish/file_io.h"
 #include "dataplane/base/clock.h"
@@ -29,9 +31,10 @@ int show_info(const Context& context, const publish::BundleInfo& info, const cha
                 {"state", what}});
     return kDone;
   }
-  std::printf("%s %llu: %s, %zu files%s%s\n", info.name.c_str(),
-              static_cast<unsigned long long>(info.version), what, info.files.size(),
-              info.key_id.empty() ? "" : ", key ", info.key_id.substr(0, 16).c_str());
+  std::printf("%s %llu: %s, %s%s%s\n", info.name.c_str(),
+              static_cast<unsigned long long>(info.version), what,
+              counted(info.files.size(), "file").c_str(), info.key_id.empty() ? "" : ", key ",
+              info.key_id.substr(0, 16).c_str());
   return kDone;
 }
 
@@ -45,8 +48,10 @@ int write_bundle(const Context& context, const std::string& path, const std::str
                    : complain(context, kNo, info.error().message);
 }
 
-/// A file is kept under its name, a folder under its files' paths in it.
-base::Status collect(const std::string& path, std::vector<publish::Source>& files) {
+/// A file is kept under its name, a folder under its files' paths in it. `rules`: where the
+/// rule files among them lie.
+base::Status collect(const std::string& path, std::vector<publish::Source>& files,
+                     std::vector<std::string>& rules) {
   namespace fs = std::filesystem;
   std::vector<std::pair<std::string, std::string>> found;
   if (fs::is_directory(path)) {
@@ -65,8 +70,29 @@ base::Status collect(const std::string& path, std::vector<publish::Source>& file
       if (file.path == name) return base::Error{name + " is named twice"};
     }
     files.push_back({name, std::move(text).value()});
+    if (name.ends_with(".conf")) rules.push_back(from);
   }
   return base::ok_status();
+}
+
+/// Compiles what is to be packed, where it lies: the policy with all that it includes, and the rule
+/// files by themselves. kDone, or kInvalid with all errors said.
+int compile_sources(const Context& context, const std::vector<std::string>& rules) {
+  std::vector<publish::Diagnostic> errors;
+  Context part = context;
+  if (!context.policy.empty()) errors = compile_offline(part).errors;
+  if (!rules.empty()) {
+    part.policy.clear();
+    part.rules = rules;
+    for (publish::Diagnostic& error : compile_offline(part).errors) {
+      const bool said = std::any_of(errors.begin(), errors.end(), [&](const auto& other) {
+        return other.file == error.file && other.line == error.line &&
+               other.message == error.message;
+      });
+      if (!said) errors.push_back(std::move(error));
+    }
+  }
+  return say_errors(context, errors);
 }
 
 }  // namespace
@@ -76,18 +102,25 @@ int run_bundle_build(const Context& context) {
   info.name = context.service;
   info.version = context.bundle_version;
   info.time_ns = base::wall_now();
+  if (!publish::is_bundle_name(info.name)) {
+    return complain(
+        context, kUsage,
+        "--name: a bundle's name is made of " + std::string(publish::kBundleNameWanted));
+  }
+  std::vector<std::string> rules;
   for (const std::string& path : context.files) {
-    if (auto added = collect(path, info.files); !added.ok()) {
+    if (auto added = collect(path, info.files, rules); !added.ok()) {
       return complain(context, kInvalid, added.error().message);
     }
   }
   if (!context.policy.empty()) {
     info.policy = std::filesystem::path(context.policy).filename().string();
-    if (auto added = collect(context.policy, info.files); !added.ok()) {
+    if (auto added = collect(context.policy, info.files, rules); !added.ok()) {
       return complain(context, kInvalid, added.error().message);
     }
   }
   if (info.files.empty()) return complain(context, kUsage, "a bundle of no files");
+  if (const int exit = compile_sources(context, rules); exit != kDone) return exit;
   auto bundle = publish::build_bundle(info);
   if (!bundle.ok()) return complain(context, kInvalid, bundle.error().message);
   return write_bundle(context, context.output, bundle.value(), "built, unsigned");

@@ -191,7 +191,7 @@ int run_rules_test(const Context& context) {
                  warning.value("line", 0U), warning.value("column", 0U),
                  warning.value("message", "").c_str());
   }
-  std::printf("%llu rules, an image of %s bytes\n", static_cast<unsigned long long>(built.rules),
+  std::printf("%s, an image of %s bytes\n", counted(built.rules, "rule").c_str(),
               grouped(built.image.size()).c_str());
   if (!answer.empty()) show(answer);
   return kDone;

@@ -11,6 +11,7 @@
 #include "controlplane/api/settings.h"
 #include "controlplane/ctl/client.h"
 #include "controlplane/ctl/online.h"
+#include "controlplane/ctl/render.h"
 
 namespace sluice::ctl {
 namespace {
@@ -99,7 +100,7 @@ int run_config_test(const Context& context) {
   for (const json& entry : warnings) {
     std::fprintf(stderr, "%s (warning)\n", entry.value("text", "").c_str());
   }
-  if (good) std::printf("valid, %llu rules\n", static_cast<unsigned long long>(rules));
+  if (good) std::printf("valid, %s\n", counted(rules, "rule").c_str());
   return good ? kDone : kInvalid;
 }
 

@@ -36,24 +36,6 @@ std::string cache_folder() {
   return home == nullptr || *home == '\0' ? std::string() : std::string(home) + "/.cache/sluice";
 }
 
-void say_errors(const Context& context, const publish::BuildResult& result) {
-  if (context.json) {
-    json errors = json::array();
-    for (const publish::Diagnostic& error : result.errors) {
-      errors.push_back({{"file", error.file},
-                        {"line", error.line},
-                        {"column", error.column},
-                        {"message", error.message}});
-    }
-    print_json({{"errors", errors}});
-    return;
-  }
-  for (const publish::Diagnostic& error : result.errors) {
-    std::fprintf(stderr, "%s:%u:%u: %s\n", error.file.c_str(), static_cast<unsigned>(error.line),
-                 static_cast<unsigned>(error.column), error.message.c_str());
-  }
-}
-
 bool fits_family(const abi::PolicyPrefix& prefix, bool is_v4) {
   const base::IpAddress address = base::IpAddress::from_v6(prefix.address);
   return prefix.prefix_bits == 0 || address.is_v4() == is_v4;
@@ -137,7 +119,27 @@ json join(std::vector<json>& answers, std::size_t request_bytes) {
 
 }  // namespace
 
-int build_offline(const Context& context, publish::BuildResult& result) {
+int say_errors(const Context& context, const std::vector<publish::Diagnostic>& errors) {
+  if (errors.empty()) return kDone;
+  if (context.json) {
+    json list = json::array();
+    for (const publish::Diagnostic& error : errors) {
+      list.push_back({{"file", error.file},
+                      {"line", error.line},
+                      {"column", error.column},
+                      {"message", error.message}});
+    }
+    print_json({{"errors", list}});
+    return kInvalid;
+  }
+  for (const publish::Diagnostic& error : errors) {
+    std::fprintf(stderr, "%s:%u:%u: %s\n", error.file.c_str(), static_cast<unsigned>(error.line),
+                 static_cast<unsigned>(error.column), error.message.c_str());
+  }
+  return kInvalid;
+}
+
+publish::BuildResult compile_offline(const Context& context) {
   publish::BuildRequest request;
   request.policy = context.policy;
   request.rules = context.rules;
@@ -147,10 +149,12 @@ int build_offline(const Context& context, publish::BuildResult& result) {
   if (request.policy.empty() && request.rules.empty()) {
     request.rules = {context.signatures + "/*.conf"};
   }
-  result = api::build_generation(request);
-  if (result.errors.empty()) return kDone;
-  say_errors(context, result);
-  return kInvalid;
+  return api::build_generation(request);
+}
+
+int build_offline(const Context& context, publish::BuildResult& result) {
+  result = compile_offline(context);
+  return say_errors(context, result.errors);
 }
 
 base::Result<std::unique_ptr<RequestJudge>> RequestJudge::create(const publish::BuildResult& built,

@@ -23,7 +23,11 @@ struct ReplayTotals {
 };
 
 /// Rules and policy of an offline command, compiled: --rules, --policy, or else our signatures.
-/// Databases are kept in the user's cache folder. kDone, or kInvalid with all errors said.
+/// Databases are kept in the user's cache folder.
+publish::BuildResult compile_offline(const Context& context);
+/// "file:line:column: message" a line each, or {"errors":[...]} with --json. kInvalid; none: kDone.
+int say_errors(const Context& context, const std::vector<publish::Diagnostic>& errors);
+/// Both. kDone, or kInvalid with all errors said.
 int build_offline(const Context& context, publish::BuildResult& result);
 
 /// Judges raw requests, each as a connection of its own.

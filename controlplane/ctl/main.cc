@@ -116,7 +116,7 @@ void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
     sub->callback([&chosen, run] { chosen = run; });
     return sub;
   };
-  CLI::App* build = command("build", "pack rules and policy", run_bundle_build);
+  CLI::App* build = command("build", "compile and pack rules and policy", run_bundle_build);
   build->add_option("--name", context.service, "[a-z0-9._-]")->required();
   build->add_option("--version", context.bundle_version, "a number that grows")
       ->required()
@@ -224,7 +224,9 @@ int run(int argc, char** argv) {
     context.config = own;
   }
   const bool offline = chosen == run_config_test || chosen == run_check || chosen == run_replay ||
-                       chosen == run_rules_test || chosen == run_rules_cost;
+                       chosen == run_rules_test || chosen == run_rules_cost ||
+                       chosen == run_bundle_build || chosen == run_bundle_sign ||
+                       chosen == run_bundle_verify;
   if (context.socket.empty() && !offline) {
     const auto settings = api::load_settings(context.config, context.instance);
     if (!settings.ok()) return complain(context, kInvalid, settings.error().message);

@@ -65,7 +65,7 @@ int show_publication(const Context& context, const json& answer, const char* don
     std::printf("generation %llu %s: %s", answer.value("generation", 0ull), done,
                 coloured(state, Colour::kGreen).c_str());
     if (answer.value("rules", 0ull) != 0) {
-      std::printf(", %llu rules", answer.value("rules", 0ull));
+      std::printf(", %s", counted(answer.value("rules", 0ull), "rule").c_str());
     }
     std::printf(" (compile %llu ms, publish %llu ms)\n", answer.value("compile_ms", 0ull),
                 answer.value("publish_ms", 0ull));

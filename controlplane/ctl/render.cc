@@ -100,6 +100,10 @@ std::string grouped(std::uint64_t number) {
   return out;
 }
 
+std::string counted(std::uint64_t number, const std::string& noun) {
+  return grouped(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
 bool parse_since(const std::string& text, std::uint64_t now_ns, std::uint64_t& since_ns) {
   char* rest = nullptr;
   const unsigned long long number = std::strtoull(text.c_str(), &rest, 10);

@@ -109,7 +109,7 @@ void show_event(const json& event) {
             ours.value("reason", "") + "  " + event.value("src_ip", "") + ":" +
             std::to_string(number(event, "src_port"));
     if (type == "drop") {
-      line += "  " + grouped(number(event.value("drop", json::object()), "packets")) + " packets";
+      line += "  " + counted(number(event.value("drop", json::object()), "packets"), "packet");
     } else {
       line += "  " + http.value("http_method", "") + " " + printable(http.value("url", ""), 80);
     }
@@ -155,10 +155,11 @@ std::size_t rows_that_fit() {
 
 void show_top(const json& answer) {
   std::printf(
-      "%s requests, %s blocked, %.1f/s   added p50 %llu us, p99 %llu us   "
+      "%s, %s blocked, %.1f/s   added p50 %llu us, p99 %llu us   "
       "whole p50 %llu us, p99 %llu us\n\n",
-      grouped(number(answer, "requests")).c_str(), grouped(number(answer, "blocked")).c_str(),
-      answer.value("rate", 0.0), static_cast<unsigned long long>(number(answer["added_us"], "p50")),
+      counted(number(answer, "requests"), "request").c_str(),
+      grouped(number(answer, "blocked")).c_str(), answer.value("rate", 0.0),
+      static_cast<unsigned long long>(number(answer["added_us"], "p50")),
       static_cast<unsigned long long>(number(answer["added_us"], "p99")),
       static_cast<unsigned long long>(number(answer["duration_us"], "p50")),
       static_cast<unsigned long long>(number(answer["duration_us"], "p99")));

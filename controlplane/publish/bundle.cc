@@ -85,11 +85,6 @@ std::string signed_bytes(std::string_view bundle) {
   return std::string(bundle.substr(0, 8 + kSizesBytes)) + std::string(bundle.substr(kHeadBytes));
 }
 
-bool good_name(const std::string& name) {
-  return !name.empty() && name.size() <= 64 && name[0] != '.' &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string::npos;
-}
-
 /// Stays inside the folder that it is unpacked into.
 bool good_path(const std::string& path) {
   if (path.empty() || path.size() > 255 || path[0] == '/') return false;
@@ -128,7 +123,9 @@ base::Result<BundleInfo> read_manifest(std::string_view text, std::string_view c
     return base::Error{"the bundle's manifest is damaged"};
   }
   if (!contents.empty()) return base::Error{"the bundle has bytes that its manifest does not name"};
-  if (!good_name(info.name)) return base::Error{"the bundle's name is not [a-z0-9._-]"};
+  if (!is_bundle_name(info.name)) {
+    return base::Error{"the bundle's name is not made of " + std::string(kBundleNameWanted)};
+  }
   return info;
 }
 
@@ -183,11 +180,16 @@ void remove_all_but(const std::string& home, const std::vector<std::string>& kep
 
 }  // namespace
 
+bool is_bundle_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && name[0] != '.' &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string::npos;
+}
+
 bool is_bundle(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
 base::Result<std::string> build_bundle(const BundleInfo& info) {
-  if (!good_name(info.name)) {
-    return base::Error{"a bundle's name is made of a-z, 0-9, '.', '_', '-'"};
+  if (!is_bundle_name(info.name)) {
+    return base::Error{"a bundle's name is made of " + std::string(kBundleNameWanted)};
   }
   std::string contents;
   json files = json::array();

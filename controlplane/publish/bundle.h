@@ -25,7 +25,7 @@
 namespace sluice::publish {
 
 struct BundleInfo {
-  std::string name;           ///< [a-z0-9._-], at most 64
+  std::string name;           ///< is_bundle_name
   std::uint64_t version = 0;  ///< of its name; an older one is refused unless forced
   std::uint64_t time_ns = 0;
   std::string policy;         ///< path of the policy inside; empty: rules only
@@ -43,6 +43,9 @@ base::Result<BundleInfo> read_bundle(std::string_view bundle);
 base::Result<BundleInfo> verify_bundle(std::string_view bundle,
                                        const std::vector<std::string>& public_pems);
 bool is_bundle(std::string_view bytes);
+bool is_bundle_name(std::string_view name);
+inline constexpr std::string_view kBundleNameWanted =
+    "a-z, 0-9, '.', '_', '-', up to 64, not '.' first";
 
 constexpr std::size_t kBundleBytesMax = 64u << 20;  ///< larger: refused; so are sources at a push
 

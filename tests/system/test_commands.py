@@ -84,6 +84,7 @@ WRONG_USAGE = ((), ("nonsense",), ("status", "--no-such"), ("mode",), ("mode", "
                ("counters", "--interval", "x"), ("counters", "--watch", "--interval", "0"),
                ("bundle", "build", "--name", "a", "--version", "-1", "--output", "x", "/etc/hostname"),
                ("bundle", "build", "--name", "a", "--version", "1", "--output", "x"),
+               ("bundle", "build", "--name", "A/b", "--version", "1", "--output", "x", "/etc/hostname"),
                ("check", "/dev/null"), ("top", "--count", "0"), ("top", "--count", "-1"), ("top", "--interval", "-2"),
                ("events", "--since", "-5min"), ("events", "--limit", "-1"), ("events", "--rule", "x"),
                ("events", "--client", "10.77.0"), ("events", "--reason", "gossip"))
@@ -269,6 +270,10 @@ def bundles(it):
     expect(it, ("bundle", "sign", "--key", "/none.pem", bundle), NO, ERROR)
     expect(it, ("bundle", "build", "--name", "a", "--version", 3, "--output", bundle,
                 "/none.conf"), INVALID, ERROR)
+    update.write_text('SecRule ARGS "@rx (a" "id:3001,phase:2,deny"\n\nSecRul ARGS "@rx a" "id:3002"\n')
+    bad = expect(it, ("bundle", "build", "--name", "a", "--version", 3, "--output", bundle, update),
+                 INVALID, {"errors": [DIAGNOSTIC]})
+    lab.check(sorted(e["line"] for e in bad["errors"]) == [1, 3], f"{bad}")
 
 
 @contextlib.contextmanager

@@ -32,6 +32,9 @@ TEST(Render, GroupsThousands) {
   EXPECT_EQ(grouped(999), "999");
   EXPECT_EQ(grouped(1000), "1,000");
   EXPECT_EQ(grouped(1234567), "1,234,567");
+  EXPECT_EQ(counted(0, "packet"), "0 packets");
+  EXPECT_EQ(counted(1, "packet"), "1 packet");
+  EXPECT_EQ(counted(1234, "packet"), "1,234 packets");
 }
 
 TEST(Render, ControlBytesOfStrangersNeverReachATerminal) {
