@@ -226,7 +226,8 @@ void Engine::State::resolve_modes(const Switches& switches) {
     abi::Mode strongest = abi::Mode::kOff;
     std::uint64_t neighbours = context.live->neighbours(static_cast<std::uint16_t>(i));
     for (; neighbours != 0; neighbours &= neighbours - 1) {
-      strongest = std::max(strongest, context.modes[std::countr_zero(neighbours)]);
+      strongest = std::max(strongest,
+                           context.modes[static_cast<std::size_t>(std::countr_zero(neighbours))]);
     }
     context.stream_modes[i] = strongest;
   }

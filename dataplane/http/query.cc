@@ -8,8 +8,7 @@
 namespace sluice::http {
 
 bool needs_percent_decode(std::string_view text) {
-  return std::memchr(text.data(), '%', text.size()) != nullptr ||
-         std::memchr(text.data(), '+', text.size()) != nullptr;
+  return text.find('%') != std::string_view::npos || text.find('+') != std::string_view::npos;
 }
 
 PercentDecoded percent_decode(std::string_view from, char* to) {

@@ -37,7 +37,8 @@ const std::string kRequest =
 
 std::string response_of(std::size_t body) {
   return "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/octet-stream\r\n"
-         "Content-Length: " + std::to_string(body) + "\r\n\r\n" + std::string(body, 'x');
+         "Content-Length: " +
+         std::to_string(body) + "\r\n\r\n" + std::string(body, 'x');
 }
 
 /// An engine with a generation, fed with bursts of frames made from templates.
@@ -201,12 +202,11 @@ void exchange(Path& path, const Script& script, std::uint32_t first, std::uint32
 
 /// Seconds for each of `count`.
 benchmark::Counter per(std::uint64_t count) {
-  return {static_cast<double>(count),
-          benchmark::Counter::kIsRate | benchmark::Counter::kInvert};
+  return {static_cast<double>(count), benchmark::Counter::kIsRate | benchmark::Counter::kInvert};
 }
 
-/// One GET with a response of 1 kB on each of range(0) open connections in turn, a burst of requests
-/// and a burst of responses; the next request acknowledges it. Two packets a request.
+/// One GET with a response of 1 kB on each of range(0) open connections in turn, a burst of
+/// requests and a burst of responses; the next request acknowledges it. Two packets a request.
 void BM_Path_request(benchmark::State& state) {
   const auto connections = static_cast<std::uint32_t>(state.range(0));
   Path path(connections);

@@ -12,6 +12,14 @@
 #include "tests/unit/engine/rig_image.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLUICE_FOREIGN_HEAP
+#elif defined(__has_feature)  // how clang says it
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLUICE_FOREIGN_HEAP
+#endif
+#endif
+
+#ifdef SLUICE_FOREIGN_HEAP
 
 namespace sluice::test {
 void guard_allocations(bool) {}
