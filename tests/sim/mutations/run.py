@@ -76,12 +76,13 @@ class Build:
                 if problem:
                     return "it does not build: " + problem
                 objects.append(built)
-            # In front of the archives, whose members of the same names are then not wanted.
+            # In front of the archives, whose members of the same names are then not wanted, or lose
+            # where they have an instantiation of a template that somebody else asks for.
             changed = [pathlib.Path(user).name + ".o" for user in users]
             words = [w for w in self.link if not w.endswith(tuple(changed))]
             out = words.index("-o")
             words[out + 1] = str(folder / "sim")
-            words[out + 2:out + 2] = objects
+            words[out + 2:out + 2] = ["-Wl,--allow-multiple-definition", *objects]
             linked = subprocess.run(words, cwd=self.build, capture_output=True, text=True)
             if linked.returncode != 0:
                 return "it does not link: " + linked.stderr[:2000]
