@@ -20,8 +20,7 @@ namespace {
 constexpr int kFirst = -20;
 constexpr const char* kAdvice =
     ": give the core to this service alone (isolcpus=, a cpuset, taskset for the others), or "
-    "change "
-    "workers: in sluice.yaml";
+    "change workers: in sluice.yaml";
 
 /// Of /proc/stat: what ran on the core, by whom- and whatever, and what its host took.
 std::vector<std::uint64_t> busy_ticks(const std::vector<unsigned>& cores) {
