@@ -161,6 +161,9 @@ inline constexpr std::uint64_t kCollectionSteps = 64;  // of the budget, for eac
 /// transaction_memory.
 inline constexpr std::size_t kTransactionArenaBytes = 2 * (kHeadBytesMax + 8 * 1024);
 inline constexpr std::size_t kReplyBytesMax = 1024;  // head and problem details of our reply
+/// How long the rules go on for what one segment brings, in ns; then poll() goes on with them, a
+/// slice at a time, and others are served between.
+inline constexpr std::uint64_t kSliceNs = 150'000;
 /// Timers, waiting replies and connections with work left over that one poll() handles.
 inline constexpr std::size_t kTimersPerPoll = 64;
 /// Resets sent in answer to packets of one connection that is over, per second (evasion RX9); of

@@ -37,6 +37,12 @@ class Arena {
   /// Gives back the unused tail of the newest allocation, which ended at `used()`.
   void shrink_to(std::size_t used) { used_ = used; }
   void reset() { used_ = 0; }
+  /// Whether the byte lies in what is allocated.
+  [[nodiscard]] bool contains(const void* byte) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(byte);
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory_.data());
+    return at >= begin && at - begin < used_;
+  }
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] std::size_t peak() const { return peak_; }
   [[nodiscard]] std::size_t capacity() const { return memory_.size(); }

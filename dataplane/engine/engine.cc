@@ -180,11 +180,13 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
   options.hash_seed = environment.rules_hash_seed;
   options.collections = environment.collections;
   options.resident = environment.allocate_pool != nullptr;  // as the other pools of a process
+  if (config.slice_ns > 1) options.cycles_per_ns = cycles_per_nano();
   auto rules_state = rules::WorkerState::create(options);
   if (!rules_state.ok()) return rules_state.error();
   state->sizes.push_back({"rules", 1, options.transaction_bytes + options.scratch_bytes});
   state->rules_state = std::move(rules_state).value();
   state->context.rules_state = state->rules_state.get();
+  state->context.slice_ns = config.slice_ns;
   if (!state->build()) {
     return base::Error{"not enough memory for the engine's pools: lower memory.flows_max"};
   }
@@ -192,9 +194,9 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
 }
 
 std::span<const PoolSize> Engine::pools() const { return state_->sizes; }
+bool Engine::judging() const { return state_->flows->judging(); }
 void Engine::set_joined_hook(JoinedHook hook) { state_->joined_hook = hook; }
 void Engine::set_observer(const Observer& observer) { state_->context.observer = observer; }
-
 void Engine::set_rule_costs(std::span<rules::RuleCost> costs) {
   state_->rules_state->set_rule_costs(costs);
 }

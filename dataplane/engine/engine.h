@@ -59,6 +59,10 @@ struct EngineConfig {
   std::size_t fragment_blocks = 1024;      ///< ip_frag_full
   std::size_t joined_max = 64;          ///< joined datagrams under way, 64 KiB each; ip_frag_full
   std::size_t rules_bytes = 64u << 20;  ///< what rules keep of transactions; worker_memory
+  /// How long the rules go on at a stretch for what one segment brings, before others are served:
+  /// poll() goes on with the rest. 0: to the end. 1: one unit of work each time, for tests. Other
+  /// values take 2 ms of create(), which measures the TSC.
+  base::Nanos slice_ns = 0;
   EventOptions events;
   /// By link: what happens while there is no generation. True: drop (no_generation).
   std::array<bool, abi::kLinksMax> block_on_failure = {};
@@ -137,12 +141,14 @@ class Engine {
   /// A datagram joined by another worker.
   void process_joined(const JoinedDatagram& datagram, base::Nanos now, base::Nanos wall);
 
-  /// Timers, waiting replies, work left over from large gaps: at most abi::kTimersPerPoll. Returns
-  /// how many were handled.
+  /// Timers, waiting replies, work left over from large gaps: at most abi::kTimersPerPoll; and one
+  /// slice for the rules that have stopped longest ago. Returns how many were handled.
   std::size_t poll(base::Nanos now, base::Nanos wall);
-  /// Ends every connection, with the records of what was under way: for those who run the engine
-  /// offline and are done. O(flows_max).
+  /// Ends every connection, with the records of what was under way and judged to its end: for those
+  /// who run the engine offline and are done. O(flows_max).
   void close_all(base::Nanos now, base::Nanos wall);
+  /// Whether rules have stopped at the end of a slice, for poll() to go on with.
+  [[nodiscard]] bool judging() const;
   /// When poll() has something to do next, for sleeping workers; now + 1 s at most.
   [[nodiscard]] base::Nanos next_timer(base::Nanos now) const;
 

@@ -4,6 +4,9 @@
 #include "dataplane/engine/exchange.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "dataplane/base/check.h"
 
 namespace sluice::engine {
 namespace {
@@ -34,7 +37,7 @@ void Exchange::start(const net::ParsedPacket& packet, bool from_client, const Be
   hold_from_ = -1;
   block_reason_ = Reason::kNone;
   state_ = ExchangeState::kHttp;
-  response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = false;
+  response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = judged_cut_ = false;
 }
 
 Transaction& Exchange::front(const WorkerContext& context) const {
@@ -97,11 +100,11 @@ bool Exchange::open_request(WorkerContext& context, const ConnectionInfo& connec
   return true;
 }
 
-Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo& connection,
-                                   std::int64_t offset, base::Bytes chunk) {
-  Judge judge(context, connection);
+std::size_t Exchange::read_requests(WorkerContext& context, Judge& judge,
+                                    const ConnectionInfo& connection, std::int64_t offset,
+                                    base::Bytes chunk, bool after_event) {
   std::size_t consumed = 0;
-  bool again = false;  // an event without bytes may follow an event
+  bool again = after_event;  // an event without bytes may follow an event
   while (state_ == ExchangeState::kHttp && (consumed < chunk.size() || again)) {
     if (request_ == nullptr) consumed += request_parser_.skip_empty_line(chunk.subspan(consumed));
     const base::Bytes rest = chunk.subspan(consumed);
@@ -125,18 +128,52 @@ Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo&
     again = step.event != http::Event::kNeedMore && step.event != http::Event::kUnparsed;
     if (!on_request_event(context, judge, step)) break;
   }
+  return consumed;
+}
+
+Progress Exchange::client_progress(std::int64_t offset, std::size_t consumed,
+                                   std::size_t chunk_bytes) {
+  const std::int64_t end = offset + static_cast<std::int64_t>(consumed);
   switch (state_) {
     case ExchangeState::kOpaque:
-      return everything(chunk.size());
+      return everything(chunk_bytes);
     case ExchangeState::kBlocked:
       client_allowed_ = std::max(client_allowed_, block_offset_);
-      return {static_cast<std::uint32_t>(chunk.size()), client_allowed_, 0, true};
+      return {static_cast<std::uint32_t>(chunk_bytes), client_allowed_, 0, true};
+    case ExchangeState::kJudging:
+      judged_until_ = end;
+      return {static_cast<std::uint32_t>(consumed), client_allowed_, 0, false, true};
     case ExchangeState::kHttp:
     case ExchangeState::kAwaitUpgrade:
       break;
   }
-  client_allowed_ = std::max(client_allowed_, offset + static_cast<std::int64_t>(consumed));
+  client_allowed_ = std::max(client_allowed_, end);
   return {static_cast<std::uint32_t>(consumed), client_allowed_, 0, false};
+}
+
+Progress Exchange::on_client_bytes(WorkerContext& context, const ConnectionInfo& connection,
+                                   std::int64_t offset, base::Bytes chunk) {
+  Judge judge(context, connection);
+  const std::size_t consumed = read_requests(context, judge, connection, offset, chunk, false);
+  return client_progress(offset, consumed, chunk.size());
+}
+
+Progress Exchange::go_on(WorkerContext& context, const ConnectionInfo& connection) {
+  SLUICE_CHECK(state_ == ExchangeState::kJudging && Judge::working(*request_));
+  Judge judge(context, connection);
+  const bool bad = judge.go_on(*request_);
+  if (Judge::working(*request_)) return {0, client_allowed_, 0, false, true};
+  state_ = ExchangeState::kHttp;
+  if (std::exchange(judged_cut_, false)) {
+    if (bad) block(*request_);
+    return client_end(judged_until_);
+  }
+  if (on_judged(context, judge, judged_event_, bad)) {
+    (void)read_requests(context, judge, connection, judged_until_, {}, true);
+  }
+  if (state_ != ExchangeState::kHttp) return client_progress(judged_until_, 0, 0);
+  // Not client_allowed_ yet: what is shown next may be of the same request, and bad.
+  return {0, judged_until_, 0, false};
 }
 
 /// False: stop feeding.
@@ -150,19 +187,12 @@ bool Exchange::on_request_event(WorkerContext& context, Judge& judge, const http
       if (transaction.request_head_done) return true;  // judged by its lenient reading
       transaction.request = request_parser_.head();
       bad = judge.request_head(transaction);
-      if (transaction.refusal != Reason::kNone) {
-        bad = judge.refuse(transaction, transaction.refusal, nullptr);
-      }
       break;
     case http::Event::kBodyData:
       bad = judge.request_body(transaction, step.body);
       break;
     case http::Event::kMessageComplete:
       bad = judge.request_end(transaction);
-      if (!bad) {
-        end_request(context, judge);
-        return state_ == ExchangeState::kHttp;
-      }
       break;
     case http::Event::kUpgraded:
       return true;  // never of a request
@@ -176,8 +206,26 @@ bool Exchange::on_request_event(WorkerContext& context, Judge& judge, const http
       lose(context, judge);
       return false;
   }
-  if (bad) block(transaction);
-  return !bad;
+  if (Judge::working(transaction)) {
+    state_ = ExchangeState::kJudging;
+    judged_event_ = step.event;
+    return false;
+  }
+  return on_judged(context, judge, step.event, bad);
+}
+
+/// The verdict on what an event has brought is known. False: stop feeding.
+bool Exchange::on_judged(WorkerContext& context, Judge& judge, http::Event event, bool bad) {
+  Transaction& transaction = *request_;
+  if (event == http::Event::kHeadComplete && transaction.refusal != Reason::kNone) {
+    bad = judge.refuse(transaction, transaction.refusal, nullptr);
+  }
+  if (bad) {
+    block(transaction);
+    return false;
+  }
+  if (event == http::Event::kMessageComplete) end_request(context, judge);
+  return state_ == ExchangeState::kHttp;
 }
 
 bool Exchange::on_request_refused(WorkerContext& context, Judge& judge) {
@@ -247,8 +295,18 @@ Progress Exchange::on_client_end(WorkerContext& context, const ConnectionInfo& c
                          ? judge.request_cut(*request_)
                          : request_parser_.in_head() &&
                                judge.refuse(*request_, Reason::kHttpFraming, kForbidden);
+    if (Judge::working(*request_)) {
+      state_ = ExchangeState::kJudging;
+      judged_cut_ = true;
+      judged_until_ = offset;
+      return {0, client_allowed_, 0, false, true};
+    }
     if (bad) block(*request_);
   }
+  return client_end(offset);
+}
+
+Progress Exchange::client_end(std::int64_t offset) const {
   if (state_ == ExchangeState::kBlocked) return {0, client_allowed_, 0, true};
   return {0, state_ == ExchangeState::kOpaque ? kAllOffsets : offset, 0, false};
 }
@@ -264,7 +322,7 @@ bool Exchange::time_out(WorkerContext& context, const ConnectionInfo& connection
 
 void Exchange::end_pins(WorkerContext& context, const ConnectionInfo& connection,
                         base::Nanos pin_max) {
-  if (state_ != ExchangeState::kHttp && state_ != ExchangeState::kAwaitUpgrade) return;
+  if (state_ == ExchangeState::kOpaque || state_ == ExchangeState::kBlocked) return;
   const auto ends = [&](const Judgement& judgement, base::Nanos begun) {
     return judgement.generation != nullptr && judgement.generation != context.live &&
            judgement.generation != context.staged &&
@@ -276,7 +334,7 @@ void Exchange::end_pins(WorkerContext& context, const ConnectionInfo& connection
     if (ends(transaction.staged, transaction.begun)) transaction.staged.release(context.worker);
     if (!ends(transaction.live, transaction.begun)) continue;
     if (transaction.request_done && transaction.response_head_done &&
-        !transaction.judges_response_body) {
+        !transaction.judges_response_body && !Judge::working(transaction)) {
       judge.finish(transaction, 0);
       continue;
     }

@@ -39,11 +39,18 @@ enum class ExchangeState : std::uint8_t {
   kAwaitUpgrade,  ///< an allowed upgrade was asked for: the client's further bytes wait
   kOpaque,        ///< upgraded, or monitor has lost the thread: forwarded uninspected
   kBlocked,       ///< `bad()` is to be answered in the server's place, or both ends reset
+  kJudging,       ///< the rules have stopped at the end of a slice: go_on() is to be called
 };
 
 class Exchange {
  public:
   std::uint32_t pool_index = 0;
+  /// Of the WorkingList. `flow`: whose exchange it is, by index into the flow table.
+  struct WorkLink {
+    std::uint32_t flow = 0, before = 0, after = 0;
+    bool is_listed = false;
+  };
+  WorkLink work;
 
   /// For the first bytes of a connection, or of one that was idle.
   void start(const net::ParsedPacket& packet, bool from_client, const Between& before);
@@ -60,6 +67,12 @@ class Exchange {
                                  std::int64_t offset);
   stream::Progress on_server_end(WorkerContext& context, const ConnectionInfo& connection,
                                  std::int64_t offset);
+  /// In state kJudging: another slice for the rules. What it says is of the client's bytes.
+  stream::Progress go_on(WorkerContext& context, const ConnectionInfo& connection);
+  /// What may leave of the client's bytes after something else than go_on() has ended kJudging.
+  [[nodiscard]] stream::Progress client_verdict() const {
+    return {0, client_allowed_, 0, state_ == ExchangeState::kBlocked, false};
+  }
   /// Monitor: bytes passed unseen, so message borders are lost.
   void on_lost() { state_ = ExchangeState::kOpaque; }
   /// Server bytes have been forwarded up to `forwarded`: ends a response whose body was skipped.
@@ -111,6 +124,14 @@ class Exchange {
   [[nodiscard]] const net::SegmentTemplate& to_server() const { return to_server_; }
 
  private:
+  /// Reads requests out of a chunk until there is no more or something stands between. after_event:
+  /// the parser may have an event without a byte. Returns the bytes that were taken.
+  std::size_t read_requests(WorkerContext& context, Judge& judge, const ConnectionInfo& connection,
+                            std::int64_t offset, base::Bytes chunk, bool after_event);
+  stream::Progress client_progress(std::int64_t offset, std::size_t consumed,
+                                   std::size_t chunk_bytes);
+  stream::Progress client_end(std::int64_t offset) const;
+  bool on_judged(WorkerContext& context, Judge& judge, http::Event event, bool bad);
   bool open_request(WorkerContext& context, const ConnectionInfo& connection, std::int64_t offset,
                     base::Bytes chunk);
   bool on_request_event(WorkerContext& context, Judge& judge, const http::Step& step);
@@ -148,6 +169,9 @@ class Exchange {
   Transaction* bad_ = nullptr;
   std::size_t bad_place_ = 0;
   std::int64_t block_offset_ = 0;
+  std::int64_t judged_until_ = 0;  ///< kJudging: the client's bytes that were read
+  http::Event judged_event_ = http::Event::kNeedMore;  ///< kJudging: what is judged
+  bool judged_cut_ = false;  ///< kJudging: what there is of the request, by on_client_end()
   std::int64_t client_allowed_ = 0, server_allowed_ = 0;  ///< as last answered
   std::int64_t skip_from_ = 0, skip_until_ = 0;  ///< of the response body that nobody looks at
   std::int64_t hold_from_ = -1;  ///< response_hold_bytes: the response waits from here; -1: none

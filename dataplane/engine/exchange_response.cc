@@ -186,7 +186,7 @@ bool Exchange::on_response_head(WorkerContext& context, Judge& judge, std::int64
 
 void Exchange::on_forwarded(WorkerContext& context, const ConnectionInfo& connection,
                             std::int64_t forwarded) {
-  if (!skipping_ || forwarded < skip_until_) return;
+  if (!skipping_ || forwarded < skip_until_ || state_ == ExchangeState::kJudging) return;
   Judge judge(context, connection);
   end_skipping(context, judge, skip_until_);
 }

@@ -121,7 +121,9 @@ void Flows::on_open_timer(Connection& connection) {
     return;
   }
   const Transaction* request = exchange == nullptr ? nullptr : exchange->incomplete_request();
-  if (request != nullptr && !connection.opaque) {
+  // The time that the rules take is not the client's.
+  const bool judging = exchange != nullptr && exchange->state() == ExchangeState::kJudging;
+  if (request != nullptr && !connection.opaque && !judging) {
     const base::Nanos age = context_.now - request->begun;
     bool slow = false;
     if (!request->request_head_done) {
@@ -193,6 +195,7 @@ bool Flows::work_off() {
         connection->state != ConnectionState::kWaiting) {
       continue;
     }
+    begin_slice();
     const ConnectionInfo info = info_of(*connection);
     ConnectionSink sink(*this, *connection, info, nullptr, Direction::kToServer);
     if (connection->tcp.poll(memory_.streams, enforces(connection->service), sink)) {
@@ -203,8 +206,37 @@ bool Flows::work_off() {
   return true;
 }
 
+/// A slice for the exchange whose rules have stopped longest ago. False: there is none.
+bool Flows::judge_on() {
+  Exchange* exchange = working_.take();
+  if (exchange == nullptr) return false;
+  Connection* connection = memory_.table.at(exchange->work.flow);
+  SLUICE_CHECK(connection != nullptr && connection->exchange == exchange);
+  if (connection->epoch != epoch_) {
+    forget(*connection);
+    return true;
+  }
+  begin_slice();
+  const ConnectionInfo info = info_of(*connection);
+  go_on(*connection, info);
+  after(*connection, info);
+  return true;
+}
+
+/// What is left of a slice, for what a connection's exchange is at.
+void Flows::go_on(Connection& connection, const ConnectionInfo& info) {
+  const stream::Progress progress = connection.exchange->go_on(context_, info);
+  if (progress.waits) return;
+  ConnectionSink sink(*this, connection, info, nullptr, Direction::kToServer);
+  if (connection.tcp.go_on(memory_.streams, Direction::kToServer, progress,
+                           enforces(connection.service), sink)) {
+    list_work(connection);
+  }
+}
+
 std::size_t Flows::poll() {
   std::size_t handled = work_off() ? 1 : 0;
+  if (judge_on()) ++handled;
   if (look_for_some_pins()) ++handled;
   memory_.timers.advance(context_.now, abi::kTimersPerPoll, [&](std::uint32_t id) {
     ++handled;
@@ -226,7 +258,9 @@ std::size_t Flows::poll() {
 
 base::Nanos Flows::next_timer() const {
   base::Nanos next = context_.now + base::kNanosPerSecond;
-  if (!work_.empty() || pins_next_ < memory_.table.flows_max()) return context_.now;
+  if (!work_.empty() || !working_.empty() || pins_next_ < memory_.table.flows_max()) {
+    return context_.now;
+  }
   next = std::min(next, memory_.replies.next_timer());
   return memory_.timers.size() == 0 ? next
                                     : std::min(next, context_.now + 10 * base::kNanosPerMilli);

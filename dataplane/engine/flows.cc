@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "dataplane/engine/connection_sink.h"
 #include "dataplane/net/craft.h"
@@ -225,6 +226,7 @@ void Flows::midstream(Packet& packet, Direction direction) {
 // -- an established connection ------------------------------------------------------------------
 
 void Flows::advance(Packet& packet, Direction direction, Connection& connection) {
+  begin_slice();
   const bool enforce = enforces(connection.service);
   const ConnectionInfo info = info_of(connection, packet.flow_hash);
   ConnectionSink sink(*this, connection, info, &packet.parsed, direction);
@@ -280,7 +282,18 @@ void Flows::after(Connection& connection, const ConnectionInfo& info) {
       end_exchange(connection, info);
       return;
     case ExchangeState::kBlocked:
+      if (connection.tcp.waits()) {  // what was judged is given up
+        ConnectionSink sink(*this, connection, info, nullptr, Direction::kToServer);
+        if (connection.tcp.go_on(memory_.streams, Direction::kToServer, exchange->client_verdict(),
+                                 enforces(connection.service), sink)) {
+          list_work(connection);
+        }
+      }
       on_blocked(connection, info);
+      return;
+    case ExchangeState::kJudging:
+      working_.add(*exchange, memory_.table.index_of(connection));
+      schedule(connection);
       return;
     case ExchangeState::kHttp:
     case ExchangeState::kAwaitUpgrade:
@@ -370,14 +383,20 @@ Exchange* Flows::exchange_for(Connection& connection, const net::ParsedPacket* p
 }
 
 void Flows::give_exchange(Connection& connection) {
+  working_.remove(*connection.exchange);
+  connection.tcp.stop_waiting();
   connection.between = connection.exchange->between();
   memory_.exchanges.give(*connection.exchange);
   connection.exchange = nullptr;
 }
 
-/// Writes the records of what was under way.
+/// Writes the records of what was under way. What monitor has let pass is judged before.
 void Flows::end_exchange(Connection& connection, const ConnectionInfo& info) {
   if (connection.exchange == nullptr) return;
+  if (connection.exchange->state() == ExchangeState::kJudging && !enforces(connection.service)) {
+    context_.rules_state->begin_slice(0);
+    while (connection.exchange->state() == ExchangeState::kJudging) go_on(connection, info);
+  }
   connection.exchange->abandon(context_, info);
   give_exchange(connection);
 }
@@ -396,6 +415,10 @@ void Flows::forget(Connection& connection) {
 }
 
 void Flows::close_all() {
+  const base::Nanos slice = std::exchange(context_.slice_ns, 0);
+  while (judge_on()) {
+  }
+  context_.slice_ns = slice;
   for (std::uint32_t index = 0; index < memory_.table.flows_max(); ++index) {
     if (Connection* connection = memory_.table.at(index)) forget(*connection);
   }

@@ -15,6 +15,7 @@
 #include "dataplane/engine/pool.h"
 #include "dataplane/engine/reply.h"
 #include "dataplane/engine/worker_context.h"
+#include "dataplane/engine/working_list.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/flow/timer_wheel.h"
 #include "dataplane/stream/handshake.h"
@@ -43,6 +44,7 @@ class Flows {
         desk_(desk),
         sender_(sender),
         drops_(drops),
+        working_(memory.exchanges),
         finished_(memory.table, Ended::kFinished),
         reset_(memory.table, Ended::kReset) {}
   Flows(const Flows&) = delete;
@@ -56,6 +58,7 @@ class Flows {
   /// Timers, replies and work left over; bounded. Returns how many it handled.
   std::size_t poll();
   [[nodiscard]] base::Nanos next_timer() const;
+  [[nodiscard]] bool judging() const { return !working_.empty(); }
   /// Connections known until now are forgotten when they are met: frames have passed unseen.
   void forget_all() { ++epoch_; }
   /// From the first connection on, poll() asks each for what Engine::end_pins() ends.
@@ -106,6 +109,9 @@ class Flows {
   [[nodiscard]] base::Nanos pin_check(const Connection& connection) const;
   bool end_old_pins(Connection& connection, const ConnectionInfo& info);
   bool work_off();
+  bool judge_on();
+  void go_on(Connection& connection, const ConnectionInfo& info);
+  void begin_slice() { context_.rules_state->begin_slice(context_.slice_ns); }
   bool look_for_some_pins();
 
   // blocking.cc
@@ -128,6 +134,7 @@ class Flows {
   DropSummary& drops_;
   /// Connections with bytes left to work off, by index.
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
+  WorkingList working_;  ///< exchanges whose rules have stopped
   EndedList finished_, reset_;
   std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;

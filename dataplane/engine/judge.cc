@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/http/strict_checks.h"
 #include "dataplane/limit/keys.h"
@@ -132,12 +133,13 @@ void Judge::check_limits(Transaction& transaction) {
       limit::charge(*context_.limits, live.policy(), request, context_.now, &context_.counters);
 }
 
-void Judge::check_strict(Transaction& transaction, bool trusted) {
+void Judge::check_strict(Transaction& transaction) {
   if (transaction.service == kNoService) return;
   const std::uint64_t switches =
       transaction.live.generation->services()[transaction.service].strict;
   if (switches == 0) return;
-  const std::uint64_t failures = http::strict_head_failures(transaction.request, switches, trusted);
+  const std::uint64_t failures =
+      http::strict_head_failures(transaction.request, switches, transaction.peer_trusted);
   const Reason reason = http::strict_reason(failures, switches);
   if (reason != Reason::kNone) set(transaction.live, reason, kForbidden);
 }
@@ -159,11 +161,10 @@ bool Judge::request_head(Transaction& transaction) {
   if (live == nullptr) return false;
   choose_service(transaction);
   const std::uint16_t service = transaction.service;
-  bool trusted = false;
   if (service != kNoService) {
     limit::ClientAddressFinder finder(live->policy(), live->services()[service],
                                       connection_.client);
-    trusted = finder.peer_is_trusted();
+    transaction.peer_trusted = finder.peer_is_trusted();
     transaction.client = finder.find(transaction.request.fields);
   }
   const Mode mode = context_.mode_of(service == kNoService ? connection_.first_service : service);
@@ -180,25 +181,58 @@ bool Judge::request_head(Transaction& transaction) {
     if (context_.observer.rules_head != nullptr) {
       context_.observer.rules_head(context_.observer.context, transaction.request);
     }
-    take(transaction.live,
-         timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));
-    if (service == kNoService) set(transaction.live, Reason::kHttpUnknownHost, kForbidden);
-    check_strict(transaction, trusted);
-    if (transaction.limit.reason != Reason::kNone) {
-      abi::Verdict verdict;
-      verdict.action = transaction.limit.mode == Mode::kBlock ? Action::kBlock : Action::kMonitor;
-      verdict.reason = transaction.limit.reason;
-      verdict.status = kTooManyRequests;
-      verdict.retry_after_s = transaction.limit.retry_after_s;
-      take(transaction.live, verdict);
-    }
   }
-  if (transaction.staged.rules.active()) {
-    take(transaction.staged, timed(context_, [&] {
-           return transaction.staged.rules.request_head(transaction.request);
-         }));
+  for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
+    if (!judgement->rules.active()) continue;
+    (void)timed(context_, [&] { return judgement->rules.request_head(transaction.request); });
   }
+  return begin_judging(transaction, Judging::kHead);
+}
+
+/// What follows the rules of phase 1, in the order in which reasons are given.
+void Judge::conclude_head(Transaction& transaction) {
+  Judgement& live = transaction.live;
+  if (live.mode == Mode::kOff) return;
+  take(live, live.rules.verdict());  // worker_memory where there was none to begin with
+  if (transaction.service == kNoService) set(live, Reason::kHttpUnknownHost, kForbidden);
+  check_strict(transaction);
+  if (transaction.limit.reason == Reason::kNone) return;
+  abi::Verdict verdict;
+  verdict.action = transaction.limit.mode == Mode::kBlock ? Action::kBlock : Action::kMonitor;
+  verdict.reason = transaction.limit.reason;
+  verdict.status = kTooManyRequests;
+  verdict.retry_after_s = transaction.limit.retry_after_s;
+  take(live, verdict);
+}
+
+/// The rules of both generations have been called: their verdicts are taken once both are done.
+bool Judge::begin_judging(Transaction& transaction, Judging judging) {
+  transaction.judging = judging;
+  return conclude(transaction);
+}
+
+bool Judge::conclude(Transaction& transaction) {
+  if (transaction.live.rules.working() || transaction.staged.rules.working()) return false;
+  const Judging judged = std::exchange(transaction.judging, Judging::kNothing);
+  if (judged == Judging::kHead) conclude_head(transaction);
+  for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
+    if (judgement->rules.active()) take(*judgement, judgement->rules.verdict());
+  }
+  if (judged == Judging::kEnd) check_strict_body(transaction);
   return decide(transaction);
+}
+
+bool Judge::go_on(Transaction& transaction) {
+  for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
+    if (judgement->rules.working()) (void)timed(context_, [&] { return judgement->rules.go_on(); });
+  }
+  return conclude(transaction);
+}
+
+/// For the record: nobody waits for the verdict any more.
+void Judge::run_to_the_end(Transaction& transaction) {
+  context_.rules_state->begin_slice(0);
+  while (working(transaction)) (void)go_on(transaction);
 }
 
 bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
@@ -209,10 +243,10 @@ bool Judge::request_body(Transaction& transaction, base::Bytes bytes) {
     context_.observer.rules_body(context_.observer.context, bytes);
   }
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active())
-      take(*judgement, timed(context_, [&] { return judgement->rules.request_body(bytes); }));
+    if (!judgement->rules.active()) continue;
+    (void)timed(context_, [&] { return judgement->rules.request_body(bytes); });
   }
-  return decide(transaction);
+  return begin_judging(transaction, Judging::kBody);
 }
 
 bool Judge::request_end(Transaction& transaction) {
@@ -225,11 +259,10 @@ bool Judge::request_cut(Transaction& transaction) {
   if (transaction.rules_ended) return false;
   transaction.rules_ended = true;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
-    if (judgement->rules.active())
-      take(*judgement, timed(context_, [&] { return judgement->rules.request_end(); }));
+    if (!judgement->rules.active()) continue;
+    (void)timed(context_, [&] { return judgement->rules.request_end(); });
   }
-  check_strict_body(transaction);
-  return decide(transaction);
+  return begin_judging(transaction, Judging::kEnd);
 }
 
 bool Judge::response_head(Transaction& transaction) {
@@ -280,6 +313,7 @@ bool Judge::refuse(Transaction& transaction, Reason reason, const http::RequestH
   if (!judged_before && head != nullptr) {
     transaction.request = *head;
     (void)request_head(transaction);
+    run_to_the_end(transaction);
   } else if (!judged_before) {
     without_head(transaction);
   }
@@ -292,8 +326,10 @@ bool Judge::refuse(Transaction& transaction, Reason reason, const http::RequestH
 }
 
 void Judge::see_rest(Transaction& transaction) {
+  run_to_the_end(transaction);
   if (transaction.request_done || transaction.rules_ended) return;
   transaction.rules_ended = true;
+  context_.rules_state->begin_slice(0);
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active())
       (void)timed(context_, [&] { return judgement->rules.request_end(); });
@@ -387,6 +423,10 @@ void Judge::count(const Transaction& transaction) {
 void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   if (transaction.recorded) return;
   transaction.recorded = true;
+  // In monitor the request is on its way already, and the record must say what it was. Else it has
+  // not left and never will: the rest of the work is given up.
+  if (working(transaction) && transaction.live.mode != Mode::kBlock) run_to_the_end(transaction);
+  transaction.judging = Judging::kNothing;
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) timed(context_, [&] { judgement->rules.finish(); });
   }

@@ -16,7 +16,9 @@
 namespace sluice::engine {
 
 /// Judges the transactions of one connection. Every function returns true when the transaction is
-/// to be blocked: in monitor never.
+/// to be blocked: in monitor never. request_head(), request_body(), request_end() and request_cut()
+/// may stop at the end of the rules' slice: then working() is true, they have returned false, and
+/// go_on() brings the verdict. What else ends the transaction meanwhile gives the rest up.
 class Judge {
  public:
   Judge(WorkerContext& context, const ConnectionInfo& connection)
@@ -29,6 +31,12 @@ class Judge {
   bool request_end(Transaction& transaction);
   /// The client has ended in the middle of the body: phase 2 over what there is of it.
   bool request_cut(Transaction& transaction);
+  /// The verdict of the last of these calls is not known yet.
+  [[nodiscard]] static bool working(const Transaction& transaction) {
+    return transaction.judging != Judging::kNothing;
+  }
+  /// Goes on with it for a slice.
+  bool go_on(Transaction& transaction);
   /// The head is in transaction.response: phase 3.
   bool response_head(Transaction& transaction);
   bool response_body(Transaction& transaction, base::Bytes bytes);
@@ -58,8 +66,12 @@ class Judge {
   void choose_service(Transaction& transaction);
   void begin_rules(Transaction& transaction, Judgement& judgement, Generation* generation,
                    abi::Mode mode);
+  bool begin_judging(Transaction& transaction, Judging judging);
+  bool conclude(Transaction& transaction);
+  void conclude_head(Transaction& transaction);
+  void run_to_the_end(Transaction& transaction);
   void check_limits(Transaction& transaction);
-  void check_strict(Transaction& transaction, bool trusted);
+  void check_strict(Transaction& transaction);
   void check_strict_body(Transaction& transaction);
   void take(Judgement& judgement, const abi::Verdict& verdict);
   void set(Judgement& judgement, abi::Reason reason, std::uint16_t status);

@@ -9,8 +9,18 @@
 #include <cstdint>
 
 #include "dataplane/abi/counters.h"
+#include "dataplane/base/clock.h"
 
 namespace sluice::engine {
+
+/// How fast the TSC runs; waits for 2 ms.
+inline double cycles_per_nano() {
+  const base::Nanos begun = base::monotonic_now();
+  const std::uint64_t first = __rdtsc();
+  base::Nanos now = begun;
+  while (now < begun + 2 * base::kNanosPerMilli) now = base::monotonic_now();
+  return static_cast<double>(__rdtsc() - first) / static_cast<double>(now - begun);
+}
 
 /// The cycle account of one worker: each stop() charges what passed since the last one to a stage.
 /// About 20 cycles a call; a poll makes six and a transaction about ten, idle polls are charged as

@@ -24,7 +24,8 @@ void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset,
   wall_ns = wall;
   refusal = abi::Reason::kNone;
   request_head_done = request_done = response_head_done = response_done = false;
-  judges_response_body = rules_ended = recorded = false;
+  judges_response_body = rules_ended = recorded = peer_trusted = false;
+  judging = Judging::kNothing;
   digest.discard();
 }
 

@@ -30,6 +30,9 @@ struct Judgement {
   void release(std::size_t worker);
 };
 
+/// What of a request the rules are at.
+enum class Judging : std::uint8_t { kNothing, kHead, kBody, kEnd };
+
 /// One request and its response: a slot of the worker's pool, used again and again. The heads'
 /// views point into `arena`.
 struct Transaction {
@@ -58,7 +61,9 @@ struct Transaction {
   bool judges_response_body = false;
   bool recorded = false;                     ///< its record is written, its pins are gone
   abi::Reason refusal = abi::Reason::kNone;  ///< monitor: of a head that is still being read
-  bool rules_ended = false;                  ///< phase 2 has run
+  bool rules_ended = false;                  ///< phase 2 has run, or runs
+  bool peer_trusted = false;                 ///< a trusted proxy of the service
+  Judging judging = Judging::kNothing;       ///< the call that has no verdict yet
 
   /// Makes the slot ready for another transaction; memory of the arena stays where it is.
   void start(std::uint32_t number_in_connection, std::int64_t offset, base::Nanos now,

@@ -14,6 +14,7 @@
 #include "dataplane/rules/phase_plan.h"
 #include "dataplane/rules/scalars.h"
 #include "dataplane/rules/scanner.h"
+#include "dataplane/rules/stopped_chain.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
 
@@ -21,20 +22,10 @@ namespace sluice::rules {
 
 namespace {
 
-inline constexpr std::size_t kChainLinksMax = 64;  // the compiler refuses longer chains
 /// Bodies that are scanned in less time than it takes to find out which rules ask for them.
 inline constexpr std::size_t kSmallBodyBytes = 1024;
-
-/// One chain while it is evaluated.
-struct ChainRun {
-  const abi::Rule* links[kChainLinksMax];
-  std::size_t count = 0;
-  std::int32_t score = 0;
-  Bytes found;                 ///< what the operator of the last match found
-  Bytes source;                ///< the value of the last match before its transformations
-  bool is_first_match = true;  ///< of this chain: MATCHED_* of the rule before it go
-  bool of_batch = false;       ///< matched a value that only this batch has
-};
+/// Values of a target that are found again for each slice in less time than one takes.
+inline constexpr std::size_t kStoppedValuesMax = 1024;
 
 bool note_match(TransactionState& state, const TargetValue& target, Bytes value, ChainRun& run) {
   if (run.is_first_match) state.matched_count = 0;
@@ -113,8 +104,21 @@ bool is_other_client(const TransactionState& state, const abi::Rule& rule,
          is_client_in_set(state, rule) == ((rule.flags & abi::kRuleNegated) != 0);
 }
 
+/// What collect() gave before the slice: the same as then, at no steps.
+std::span<const TargetValue> collect_again(TransactionState& state, const abi::RuleTarget& target,
+                                           const CandidateSet* candidates) {
+  const std::uint64_t left = std::exchange(state.steps_left, ~std::uint64_t{0});
+  const std::uint64_t spent = state.steps_spent;
+  const std::span<const TargetValue> values = collect(state, target, candidates);
+  state.steps_left = left;
+  state.steps_spent = spent;
+  return values;
+}
+
+/// The values of a target from number `first` on. Between two of those that a scan has a name for,
+/// which nothing changes meanwhile, the chain may stop.
 bool test_target(TransactionState& state, const abi::Rule& rule, const abi::RuleTarget& target,
-                 ChainRun& run) {
+                 std::size_t first, ChainRun& run) {
   if (state.removal_count > 0 && is_target_removed(state, rule, target)) return false;
   if (is_other_client(state, rule, target)) return false;
   if (target.is_count != 0) {
@@ -127,7 +131,17 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
   const bool scanned = (rule.flags & abi::kRuleScanned) != 0;
   const CandidateSet wanted(state.candidates, scanned ? rule.check : abi::kNone32,
                             state.worker->candidate_bits);
-  for (const TargetValue& value : collect(state, target, scanned ? &wanted : nullptr)) {
+  const CandidateSet* candidates = scanned ? &wanted : nullptr;
+  const auto values =
+      first == 0 ? collect(state, target, candidates) : collect_again(state, target, candidates);
+  const bool may_stop = values.size() <= kStoppedValuesMax;
+  for (std::size_t i = first; i < values.size(); ++i) {
+    const TargetValue& value = values[i];
+    if (may_stop && i != first && value.item.exists() && state.slice_over() &&
+        stop_chain(state, run)) {
+      state.stopped->value = i;
+      return matched;
+    }
     if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
     if (!state.spend(1)) return matched;
     if (test_value(state, rule, value, run)) matched = true;
@@ -135,7 +149,7 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
   return matched;
 }
 
-/// One rule or link, without its actions after the match.
+/// One rule or link, without its actions after the match. is_stopped(): it is not known yet.
 bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
   state.current_rule = &rule;
   if ((rule.flags & abi::kRuleHasOperator) == 0) {
@@ -145,9 +159,23 @@ bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
   }
   const std::size_t arena_used = state.worker->arena.used();
   bool matched = false;
-  for (const abi::RuleTarget& target : state.ruleset->array<abi::RuleTarget>(state.header().targets)
-                                           .subspan(rule.first_target, rule.target_count)) {
-    if (test_target(state, rule, target, run)) matched = true;
+  std::uint32_t first_target = 0;
+  std::size_t first_value = 0;
+  if (is_stopped(state)) {
+    state.stopped->is_stopped = false;
+    matched = state.stopped->has_matched;
+    first_target = state.stopped->target;
+    first_value = state.stopped->value;
+  }
+  const auto targets = state.ruleset->array<abi::RuleTarget>(state.header().targets)
+                           .subspan(rule.first_target, rule.target_count);
+  for (std::uint32_t i = first_target; i < rule.target_count; ++i) {
+    if (test_target(state, rule, targets[i], std::exchange(first_value, 0), run)) matched = true;
+    if (is_stopped(state)) {
+      state.stopped->has_matched = matched;
+      state.stopped->target = i;
+      return false;
+    }
   }
   if (!matched) {
     state.matched_count = 0;
@@ -156,11 +184,19 @@ bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
   return matched;
 }
 
+/// is_stopped(): it is not known yet, and the next call goes on.
 bool match_chain(TransactionState& state, std::uint32_t index, ChainRun& run) {
   const auto rules = state.ruleset->rules();
+  if (is_stopped(state)) {
+    run = state.stopped->run;
+    index = state.stopped->link;
+    state.matched_count = state.stopped->matched_count;
+  }
   for (;;) {
     const abi::Rule& rule = rules[index];
-    if (!match_link(state, rule, run)) return false;
+    const bool matched = match_link(state, rule, run);
+    if (is_stopped(state)) state.stopped->link = index;
+    if (!matched) return false;
     if (run.count < kChainLinksMax) run.links[run.count++] = &rule;
     if (rule.next_link == abi::kNone32) return (rule.flags & abi::kRuleUnfinished) == 0;
     index = rule.next_link;
@@ -317,21 +353,34 @@ std::uint32_t next_due(std::span<const std::uint64_t> due, std::uint32_t positio
 
 }  // namespace
 
-void run_phase(TransactionState& state, std::uint8_t phase) {
+bool run_phase(TransactionState& state, std::uint8_t phase) {
   state.phase = phase;
   state.matched_count = 0;
   const auto list = state.ruleset->array<std::uint32_t>(state.header().phases[phase - 1]);
   const auto rules = state.ruleset->rules();
   const PhasePlan& plan = state.ruleset->phase_plans().phases[phase - 1];
-  if (state.engine == abi::EngineMode::kOff || plan.size() == 0) return;
+  const bool goes_on = state.next_position != 0 || is_stopped(state);
+  if (plan.size() == 0 || (state.engine == abi::EngineMode::kOff && !goes_on)) return true;
   auto* due = state.worker->arena.allocate_array<std::uint64_t>(plan.words());
-  if (due == nullptr) return state.fail(abi::Reason::kTransactionMemory);
+  if (due == nullptr) {
+    state.fail(abi::Reason::kTransactionMemory);
+    return true;
+  }
   plan.mark_due(state, due);
-  for (std::uint32_t position = 0;;) {
+  if (is_stopped(state)) {  // whatever made it due before
+    due[state.next_position / 64] |= std::uint64_t{1} << state.next_position % 64;
+  }
+  const std::uint32_t first = next_due({due, plan.words()}, state.next_position);
+  for (std::uint32_t position = state.next_position;;) {
     const std::uint32_t next = next_due({due, plan.words()}, position);
     if (next != position) state.matched_count = 0;  // those between do not match
     if (next >= plan.size()) break;
     position = next;
+    if (position != first && state.matched_count == 0 && state.slice_over()) {
+      state.next_position = position;
+      state.current_rule = nullptr;
+      return false;
+    }
     const std::uint32_t index = list[position];
     const abi::Rule& rule = rules[index];
     if (state.unscanned_body != kNoValue && plan.reads_body(position)) {
@@ -347,18 +396,29 @@ void run_phase(TransactionState& state, std::uint8_t phase) {
     }
     if ((state.allow_phases >> phase & 1) != 0) break;
     ++position;
-    if (!state.spend(1)) break;
-    if (state.removal_count > 0 && is_removed(state, rule)) continue;
+    if (!is_stopped(state)) {
+      if (state.stopped != nullptr && state.matched_count == 0) state.stopped->used = 0;
+      if (!state.spend(1)) break;
+      if (state.removal_count > 0 && is_removed(state, rule)) continue;
+    }
     ChainRun run;
     if (!(state.worker->costs.empty() ? match_chain(state, index, run)
                                       : match_measured(state, index, run))) {
-      continue;
+      if (!is_stopped(state)) continue;
+      state.next_position = position - 1;
+      state.current_rule = nullptr;
+      return false;
     }
     const bool was_blocked = state.verdict.blocks();
     position = run_after_match(state, run, position);
     if (!was_blocked && state.verdict.blocks() && phase != abi::kPhaseCount) break;
   }
   state.current_rule = nullptr;
+  return true;
+}
+
+void give_up_stopped(TransactionState& state) {
+  if (state.stopped != nullptr) state.stopped->is_stopped = false;
 }
 
 void run_deferred(TransactionState& state) {
@@ -368,12 +428,14 @@ void run_deferred(TransactionState& state) {
   MatchedVariable* matched = std::exchange(state.matched, nullptr);
   const std::uint32_t matched_count = std::exchange(state.matched_count, 0);
   const bool persists = state.persists;
+  const bool stops = std::exchange(state.stops, false);
   for (const std::uint32_t index : state.ruleset->phase_plans().deferred) {
     ChainRun run;
     if (!state.spend(1)) break;
     (void)match_chain(state, index, run);
     state.matched_count = 0;
   }
+  state.stops = stops;
   state.current_rule = asking;
   state.matched = matched;
   state.matched_count = matched_count;

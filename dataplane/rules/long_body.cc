@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "dataplane/http/content_decoder.h"
 #include "dataplane/http/json.h"
@@ -37,6 +38,7 @@ bool copy_state(const TransactionState& from, TransactionState& to) {
   to.matched_count = 0;
   to.request_body = {};
   to.long_body = nullptr;
+  to.stopped = nullptr;
   to.phase = 2;
   bool good = to.values.copy(from.values, to.region) && to.tx.copy(from.tx, to.region) &&
               to.candidates.copy(from.candidates, to.region);
@@ -62,6 +64,10 @@ bool looks_binary(Bytes window) {
 
 }  // namespace
 
+/// What a decoder reads in one call, and the buffer: a batch, and a large segment behind it.
+constexpr std::size_t kPieceBytes = 4096;
+constexpr std::size_t kRawBytes = abi::kLongBatchBytes + 4 * kPieceBytes;
+
 /// The reader of one long body, and the batch that it fills.
 class LongBody {
  public:
@@ -76,7 +82,7 @@ class LongBody {
       arena_bytes += abi::kJsonKeyTableBytes;
     }
     auto* memory = state_.region.allocate_array<std::uint8_t>(arena_bytes);
-    raw_ = state_.region.allocate_array<std::uint8_t>(abi::kLongBatchBytes);
+    raw_ = state_.region.allocate_array<std::uint8_t>(kRawBytes);
     if (memory == nullptr || raw_ == nullptr) return false;
     arena_ = base::Arena({memory, arena_bytes});
     switch (state_.processor) {
@@ -96,18 +102,41 @@ class LongBody {
     return true;
   }
 
+  /// Bytes that go_on() reads: they stay where they are until it is done.
+  void wait(Bytes kept, Bytes more) {
+    waiting_[0] = kept;
+    waiting_[1] = more;
+  }
+  /// Bytes borrowed for the call: all are read now, and go_on() judges the batch that they fill.
+  /// More than a segment has may fill several, and all but the last are judged here.
   void feed(Bytes bytes) {
-    if (json_) {
-      error_ |= !error_ && !json_->feed(bytes, *this);
-    } else if (multipart_) {
-      multipart_->feed(bytes, *this);
-    } else if (xml_) {
-      error_ |= !error_ && !xml_->feed(bytes, *this);
-    } else {
-      feed_raw(bytes);
+    while (!bytes.empty() && !state_.failed()) {
+      if (is_full()) judge_now();
+      read(next_piece(bytes));
     }
   }
+  /// Reads what waits, judges what is due. False: the slice is over.
+  bool go_on() {
+    while (!state_.failed()) {
+      if (is_judging_) {
+        if (!judge_on()) return false;
+      } else if (is_due()) {
+        begin_batch();
+      } else if (!waiting_[0].empty() || !waiting_[1].empty()) {
+        read(next_piece(waiting_[0].empty() ? waiting_[1] : waiting_[0]));
+      } else if (state_.stage == Stage::kLongBodyEnd && !has_ended_) {
+        has_ended_ = true;
+        finish();
+      } else {
+        return true;
+      }
+      state_.worker->slice.look_soon();
+      if (state_.slice_over()) return false;
+    }
+    return true;
+  }
 
+ private:
   void finish() {
     if (json_) {
       error_ |= error_ || !json_->finish(*this);
@@ -122,11 +151,10 @@ class LongBody {
       note_strict(state_, xml_->strict_failures());
       if (xml_->reason() != abi::Reason::kNone) state_.fail(xml_->reason());
       end_value(VariableId::kXml, "/*");
-    } else if (raw_size_ != 0) {
-      judge_raw(raw_size_);
     }
-    judge_batch();
   }
+
+ public:
   void drop() {
     if (batch_open_) batch_.region.release();
     batch_open_ = false;
@@ -232,6 +260,9 @@ class LongBody {
     }
     batch_open_ = true;
     batch_first_ = batch_.values.size();
+    batch_.stage = Stage::kScan;
+    batch_.next_value = batch_first_;
+    batch_.next_position = 0;
     batch_.is_batch = true;
     batch_.steps_left = abi::kRuleStepsBase;
     batch_.grant(abi::kLongBatchBytes);
@@ -239,7 +270,7 @@ class LongBody {
     return true;
   }
 
-  /// Bytes of the value under way; a full buffer is judged, and its end opens the next piece.
+  /// Bytes of the value under way; a full buffer is judged, and its end begins the next piece.
   void add_text(VariableId variable, Bytes piece) {
     while (!piece.empty() && !state_.failed()) {
       const std::size_t room = abi::kLongBatchBytes - raw_size_;
@@ -249,7 +280,6 @@ class LongBody {
       piece = piece.subspan(part.size());
       if (raw_size_ < abi::kLongBatchBytes) return;
       add_value(variable, key());
-      judge_batch();
       std::memmove(raw_, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
       raw_size_ = abi::kLongOverlapBytes;
     }
@@ -257,10 +287,6 @@ class LongBody {
   void end_value(VariableId variable, std::string_view key) {
     add_value(variable, key);
     raw_size_ = 0;
-    if (batch_bytes_ >= abi::kLongBatchBytes ||
-        (batch_open_ && batch_.values.size() - batch_first_ >= abi::kLongBatchValues)) {
-      judge_batch();
-    }
   }
   void add_value(VariableId variable, std::string_view key) {
     if (!open_batch()) return;
@@ -269,44 +295,75 @@ class LongBody {
     batch_bytes_ += raw_size_ + key.size();
   }
 
-  /// Forms and bodies of no processor: the buffer is cut behind its last argument, or anywhere.
-  void feed_raw(Bytes bytes) {
-    while (!bytes.empty() && !state_.failed()) {
-      const std::size_t room = abi::kLongBatchBytes - raw_size_;
-      const Bytes part = bytes.first(std::min(room, bytes.size()));
-      std::memcpy(raw_ + raw_size_, part.data(), part.size());
-      raw_size_ += part.size();
-      bytes = bytes.subspan(part.size());
-      if (raw_size_ == abi::kLongBatchBytes) cut_raw();
+  /// Forms and bodies of no processor are read from the buffer itself.
+  [[nodiscard]] bool reads_raw() const { return !json_ && !multipart_ && !xml_; }
+  /// Takes the next bytes that one call of a decoder reads off `bytes`.
+  static Bytes next_piece(Bytes& bytes) {
+    const Bytes piece = bytes.first(std::min(kPieceBytes, bytes.size()));
+    bytes = bytes.subspan(piece.size());
+    return piece;
+  }
+  void read(Bytes piece) {
+    if (json_) {
+      error_ |= !error_ && !json_->feed(piece, *this);
+    } else if (multipart_) {
+      multipart_->feed(piece, *this);
+    } else if (xml_) {
+      error_ |= !error_ && !xml_->feed(piece, *this);
+    } else {
+      std::memcpy(raw_ + raw_size_, piece.data(), piece.size());
+      raw_size_ += piece.size();
     }
   }
-  void cut_raw() {
+  [[nodiscard]] std::size_t batch_values() const {
+    return batch_open_ ? batch_.values.size() - batch_first_ : 0;
+  }
+  /// A batch is to be judged before more is read, if that can wait until then.
+  [[nodiscard]] bool is_due() const {
+    if (reads_raw()) return raw_size_ >= abi::kLongBatchBytes || (has_ended_ && raw_size_ != 0);
+    return batch_bytes_ >= abi::kLongBatchBytes || batch_values() >= abi::kLongBatchValues ||
+           (has_ended_ && batch_open_);
+  }
+  /// The next piece might find no room.
+  [[nodiscard]] bool is_full() const {
+    if (reads_raw()) return raw_size_ + kPieceBytes > kRawBytes;
+    return batch_bytes_ >= 2 * abi::kLongBatchBytes ||
+           batch_values() >= 2 * std::size_t{abi::kLongBatchValues};
+  }
+
+  /// The buffer is cut behind its last argument, or anywhere, and all of it at the end.
+  void begin_raw() {
     const std::string_view all(reinterpret_cast<const char*>(raw_), raw_size_);
     const bool is_form = state_.processor == http::BodyProcessor::kUrlencoded;
     const char separator = static_cast<char>(state_.header().settings.argument_separator);
-    const std::size_t last = is_form ? all.rfind(separator) : std::string_view::npos;
-    if (last != std::string_view::npos) {
-      judge_raw(last);
-      raw_size_ -= last + 1;
-      std::memmove(raw_, raw_ + last + 1, raw_size_);
-      return;
-    }
-    judge_raw(raw_size_);
-    // The rest of a long value goes on under its name.
-    const std::size_t equals = is_form ? all.find('=') : std::string_view::npos;
-    const std::size_t head = equals < key_.size() ? equals + 1 : 0;
-    std::memmove(raw_ + head, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
-    raw_size_ = head + abi::kLongOverlapBytes;
-    repeated_bytes_ = raw_size_ - (head > 0 ? 1 : 0);
-  }
-  void judge_raw(std::size_t size) {
+    const std::size_t last = is_form && !has_ended_ ? all.rfind(separator) : std::string_view::npos;
+    cut_behind_argument_ = last != std::string_view::npos;
+    judged_size_ = cut_behind_argument_ ? last : raw_size_;
+    const Bytes part{raw_, judged_size_};
     const bool as_is = state_.processor == http::BodyProcessor::kNone;
-    if (size == 0 || (as_is && looks_binary({raw_, size})) || !open_batch()) return;
+    if (part.empty() || (as_is && looks_binary(part)) || !open_batch()) return end_raw();
     batch_.request_body.data = raw_;
-    batch_.request_body.size = batch_.request_body.total = size;
+    batch_.request_body.size = batch_.request_body.total = judged_size_;
     add_body_values(batch_);
     count_arguments();
-    judge_batch();
+  }
+  /// Moves to the front what the next batch begins with.
+  void end_raw() {
+    if (has_ended_) {
+      raw_size_ = 0;
+    } else if (cut_behind_argument_) {
+      raw_size_ -= judged_size_ + 1;
+      std::memmove(raw_, raw_ + judged_size_ + 1, raw_size_);
+    } else {
+      // The rest of a long value goes on under its name.
+      const std::string_view all(reinterpret_cast<const char*>(raw_), raw_size_);
+      const bool is_form = state_.processor == http::BodyProcessor::kUrlencoded;
+      const std::size_t equals = is_form ? all.find('=') : std::string_view::npos;
+      const std::size_t head = equals < key_.size() ? equals + 1 : 0;
+      std::memmove(raw_ + head, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
+      raw_size_ = head + abi::kLongOverlapBytes;
+      repeated_bytes_ = raw_size_ - (head > 0 ? 1 : 0);
+    }
   }
   /// What the batch has again of the value before it counts once.
   void count_arguments() {
@@ -319,12 +376,33 @@ class LongBody {
     repeated_bytes_ = 0;
   }
 
-  void judge_batch() {
-    if (!batch_open_) return;
-    batch_open_ = false;
+  void begin_batch() {
+    if (reads_raw()) begin_raw();
+    const std::size_t bytes = reads_raw() ? judged_size_ : batch_bytes_;
+    if (batch_open_ && bytes > abi::kLongBatchBytes) batch_.grant(bytes - abi::kLongBatchBytes);
     batch_bytes_ = 0;
-    scan_values(batch_, batch_first_);
-    if (!batch_.failed()) run_phase(batch_, 2);
+    is_judging_ = batch_open_;
+  }
+  /// Scans and rules of the batch. False: the slice is over.
+  bool judge_on() {
+    batch_.stops = state_.stops;
+    batch_.worker->slice.look_soon();
+    if (batch_.stage == Stage::kScan) {
+      if (!scan_values(batch_)) return false;
+      batch_.stage = batch_.failed() ? Stage::kDone : Stage::kRules;
+    }
+    if (batch_.stage == Stage::kRules && !run_phase(batch_, 2)) return false;
+    end_batch();
+    return true;
+  }
+  void judge_now() {
+    const bool stops = std::exchange(state_.stops, false);
+    begin_batch();
+    if (is_judging_) (void)judge_on();
+    state_.stops = stops;
+  }
+  void end_batch() {
+    batch_open_ = is_judging_ = false;
     batch_.worker->arena.reset();
     state_.exact = false;
     if (batch_.verdict.action > state_.verdict.action) state_.verdict = batch_.verdict;
@@ -337,6 +415,7 @@ class LongBody {
         std::max(state_.batches_inbound, state_.ruleset->score_slots().inbound(batch_.tx));
     for (std::uint32_t i = 0; i < batch_.match_count; ++i) keep_match(batch_.matches[i]);
     batch_.region.release();
+    if (reads_raw()) end_raw();
   }
   /// A copy of a batch's match: the batch's memory goes to the next one. What explains the verdict
   /// is always kept, the rest as long as it leaves memory for the request.
@@ -360,16 +439,18 @@ class LongBody {
   std::optional<http::JsonDecoder> json_;
   std::optional<http::MultipartDecoder> multipart_;
   std::optional<http::XmlDecoder> xml_;
-  std::uint8_t* raw_ = nullptr;
-  std::size_t raw_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
+  Bytes waiting_[2] = {};
+  std::uint8_t* raw_ = nullptr;  ///< kRawBytes: the value under way, or the body as it came
+  std::size_t raw_size_ = 0, judged_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
   std::uint64_t file_bytes_ = 0, all_files_bytes_ = 0, no_files_bytes_ = 0, argument_bytes_ = 0,
                 repeated_bytes_ = 0;
   std::uint32_t arguments_ = 0, batch_first_ = 0;
   std::array<char, 512> key_ = {};
-  bool batch_open_ = false, is_file_ = false, error_ = false;
+  bool batch_open_ = false, is_judging_ = false, has_ended_ = false;
+  bool cut_behind_argument_ = false, is_file_ = false, error_ = false;
 };
 
-void start_long_body(TransactionState& state) {
+void start_long_body(TransactionState& state, Bytes bytes) {
   for (const http::Field& field : state.request->fields) {
     if (field.id == http::FieldId::kContentEncoding &&
         http::content_coding(field.value) != http::ContentCoding::kIdentity) {
@@ -381,18 +462,23 @@ void start_long_body(TransactionState& state) {
   state.long_body = new (memory) LongBody(state);
   if (!state.long_body->open()) return state.fail_memory();
   check_body_label(state, state.request_body.view());
+  state.request_body.total += bytes.size();
+  if (bytes.size() <= kRawBytes - abi::kLongBatchBytes) {
+    return state.long_body->wait(state.request_body.view(), state.keep(bytes));
+  }
   state.long_body->feed(state.request_body.view());
+  state.long_body->feed(bytes);
 }
 
 void feed_long_body(TransactionState& state, Bytes bytes) {
   state.request_body.total += bytes.size();
-  if (!state.failed()) state.long_body->feed(bytes);
+  state.long_body->feed(bytes);
 }
 
-void end_long_body(TransactionState& state) {
-  if (state.failed()) return;
-  state.long_body->finish();
-  if (!state.failed()) state.long_body->set_totals();
+bool go_on_long_body(TransactionState& state) {
+  if (!state.failed() && !state.long_body->go_on()) return false;
+  if (!state.failed() && state.stage == Stage::kLongBodyEnd) state.long_body->set_totals();
+  return true;
 }
 
 void drop_long_body(TransactionState& state) { state.long_body->drop(); }

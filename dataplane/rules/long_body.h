@@ -12,13 +12,16 @@
 /// longer than a batch is judged in pieces that overlap by abi::kLongOverlapBytes.
 namespace sluice::rules {
 
-/// Starts with the bytes kept so far. Fails the transaction where there is no memory, and for a
-/// coded body (Content-Encoding), which is only judged whole.
-void start_long_body(TransactionState& state);
-/// Further bytes. O(bytes) but for the rules of each batch.
+/// Starts with the bytes kept so far and those that made it too long; go_on_long_body() reads them,
+/// unless there are more of these than a large segment has. Fails the transaction where there is no
+/// memory, and for a coded body (Content-Encoding), which is only judged whole.
+void start_long_body(TransactionState& state, Bytes bytes);
+/// Further bytes, read at once. O(bytes), but for the rules of batches that more bytes than a large
+/// segment has fill.
 void feed_long_body(TransactionState& state, Bytes bytes);
-/// The body has ended: judges the last batch and sets REQBODY_ERROR.
-void end_long_body(TransactionState& state);
+/// Judges the batch that is full; in stage kLongBodyEnd the last one too, and then sets what is
+/// known of the whole body. False: the slice is over, call it again.
+[[nodiscard]] bool go_on_long_body(TransactionState& state);
 /// Gives back what a batch under way holds.
 void drop_long_body(TransactionState& state);
 

@@ -428,12 +428,22 @@ void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
           context);
 }
 
-void scan_values(TransactionState& state, std::uint32_t first) {
-  if (first == state.values.size()) return;
+bool scan_values(TransactionState& state) {
+  if (state.next_value >= state.values.size()) return true;
   Scanner scanner(state);
-  for (std::uint32_t i = first; i < state.values.size() && !state.failed(); ++i) {
-    const auto index = static_cast<std::uint16_t>(i);
+  std::size_t values = 0, bytes = 0;  // since the slice was asked
+  while (state.next_value < state.values.size() && !state.failed()) {
+    if (bytes >= Slice::kLongValueBytes || values >= kWaitingMax ||
+        (values > 0 && state.worker->slice.ends_with_each_unit())) {
+      scanner.finish();
+      if (bytes >= Slice::kLongValueBytes) state.worker->slice.look_soon();
+      if (state.slice_over()) return false;
+      values = bytes = 0;
+    }
+    const auto index = static_cast<std::uint16_t>(state.next_value++);
     const Value& value = state.values.at(index);
+    ++values;
+    bytes += value.bytes + value.name_bytes;
     if (value.variable == VariableId::kRequestBody) {
       state.unscanned_body = index;
       continue;
@@ -444,6 +454,7 @@ void scan_values(TransactionState& state, std::uint32_t first) {
     if (!key.empty()) scanner.scan(Item::of_name(index), code + 1, key, base::as_bytes(key));
   }
   scanner.finish();
+  return true;
 }
 
 void scan_body(TransactionState& state, bool only_asked) {
@@ -455,6 +466,7 @@ void scan_body(TransactionState& state, bool only_asked) {
   scanner.scan(Item::of_value(index), static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},
                state.values.at(index).view());
   scanner.finish();
+  state.worker->slice.look_soon();
 }
 
 }  // namespace sluice::rules

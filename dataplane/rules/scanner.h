@@ -14,11 +14,11 @@ namespace sluice::rules {
 void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
                   match_event_handler on_match, void* context);
 
-/// Scans every value from number `first` on, and its name, for all patterns that any rule of any
-/// phase looks for in it, and notes the candidates. O(bytes of the values) with a factor for the
-/// forms that transformations give them.
+/// Scans every value from number `next_value` of the state on, and its name, for all patterns that
+/// any rule of any phase looks for in it, and notes the candidates. O(bytes of the values) with a
+/// factor for the forms that transformations give them. False: the slice is over, call it again.
 /// REQUEST_BODY is put off: scan_body().
-void scan_values(TransactionState& state, std::uint32_t first);
+[[nodiscard]] bool scan_values(TransactionState& state);
 
 /// Scans REQUEST_BODY if that was put off. only_asked: for the checks that have a bit in the
 /// worker's scan.asked_checks, and nothing else.

@@ -45,7 +45,12 @@ namespace {
 /// Ends one call into the transaction: nothing in the worker's arena lives longer.
 class ArenaScope {
  public:
-  explicit ArenaScope(TransactionState& state) : state_(state) { state.worker->arena.reset(); }
+  /// stops: the call may leave the rest to go_on() at the end of the slice.
+  explicit ArenaScope(TransactionState& state, bool stops = false) : state_(state) {
+    state.worker->arena.reset();
+    state.worker->slice.start();
+    state.stops = stops;
+  }
   ~ArenaScope() {
     state_.worker->arena.reset();
     state_.matched_count = 0;
@@ -56,6 +61,31 @@ class ArenaScope {
  private:
   TransactionState& state_;
 };
+
+/// The values that the call has added are to be scanned, then the rules of its phase run.
+void begin_phase(TransactionState& state, std::uint8_t phase) {
+  state.phase = phase;
+  state.stage = Stage::kScan;
+  state.next_value = state.values.size();
+  state.next_position = 0;
+}
+
+/// Works off what the call has to do, or as much of it as the slice allows.
+void run_stages(TransactionState& state) {
+  if (state.stage == Stage::kLongBody || state.stage == Stage::kLongBodyEnd) {
+    if (!go_on_long_body(state)) return;
+    state.stage = state.stage == Stage::kLongBody ? Stage::kDone : Stage::kScan;
+  }
+  if (state.stage == Stage::kScan) {
+    if (!scan_values(state)) return;
+    state.stage = state.failed() ? Stage::kDone : Stage::kRules;
+    if (state.stage == Stage::kRules && state.slice_over()) return;
+  }
+  if (state.stage == Stage::kRules) {
+    if (!run_phase(state, state.phase)) return;
+    state.stage = Stage::kDone;
+  }
+}
 
 /// Body bytes that are kept: what the rules say, at most what a transaction may keep.
 std::uint64_t kept_bytes(std::uint64_t limit, abi::LimitAction action) {
@@ -98,14 +128,13 @@ abi::Verdict Transaction::verdict() const {
 abi::Verdict Transaction::request_head(const http::RequestHead& head) {
   if (state_ == nullptr) return verdict();
   TransactionState& state = *state_;
-  const ArenaScope scope(state);
+  const ArenaScope scope(state, true);
   state.request = &head;
   state.inspected_bytes += head.raw.size();
   state.grant(head.raw.size());
-  state.phase = 1;
+  begin_phase(state, 1);
   add_request_head(state, head);
-  scan_values(state, 0);
-  if (!state.failed()) run_phase(state, 1);
+  run_stages(state);
   return state.verdict;
 }
 
@@ -125,10 +154,15 @@ abi::Verdict Transaction::request_body(base::Bytes bytes) {
   const bool partial = state.request_body_limit != 0 &&
                        settings.request_limit_action == abi::LimitAction::kProcessPartial;
   if (state.long_body != nullptr || (!partial && state.request_body.size + bytes.size() > limit)) {
-    const ArenaScope scope(state);
+    const ArenaScope scope(state, true);
     state.exact = false;
-    if (state.long_body == nullptr) start_long_body(state);
-    if (!state.failed()) feed_long_body(state, bytes);
+    state.stage = Stage::kLongBody;
+    if (state.long_body == nullptr) {
+      start_long_body(state, bytes);
+    } else {
+      feed_long_body(state, bytes);
+    }
+    run_stages(state);
     return state.verdict;
   }
   if (!append_body(state, state.request_body, bytes, limit)) state.exact = false;
@@ -140,19 +174,27 @@ abi::Verdict Transaction::request_end() {
   TransactionState& state = *state_;
   if (state.request == nullptr || state.ended_request) return state.verdict;
   state.ended_request = true;
-  const ArenaScope scope(state);
-  state.phase = 2;
-  const std::uint32_t first = state.values.size();
+  const ArenaScope scope(state, true);
+  begin_phase(state, 2);
   if (state.long_body != nullptr) {
     state.inspected_bytes += state.request_body.total;
-    end_long_body(state);
+    state.stage = Stage::kLongBodyEnd;
   } else {
     state.inspected_bytes += state.request_body.size;
     if (!state.failed()) add_request_body(state);
+    if (state.slice_over()) return state.verdict;
   }
-  scan_values(state, first);
-  if (!state.failed()) run_phase(state, 2);
+  run_stages(state);
   return state.verdict;
+}
+
+bool Transaction::working() const { return state_ != nullptr && state_->stage != Stage::kDone; }
+
+abi::Verdict Transaction::go_on() {
+  if (!working()) return verdict();
+  const ArenaScope scope(*state_, true);
+  run_stages(*state_);
+  return state_->verdict;
 }
 
 abi::Verdict Transaction::response_head(const http::ResponseHead& head) {
@@ -160,11 +202,9 @@ abi::Verdict Transaction::response_head(const http::ResponseHead& head) {
   TransactionState& state = *state_;
   const ArenaScope scope(state);
   state.response = &head;
-  state.phase = 3;
-  const std::uint32_t first = state.values.size();
+  begin_phase(state, 3);
   add_response_head(state, head);
-  scan_values(state, first);
-  if (!state.failed()) run_phase(state, 3);
+  run_stages(state);
   return state.verdict;
 }
 
@@ -184,11 +224,9 @@ abi::Verdict Transaction::response_end() {
   if (state.response == nullptr || state.ended_response) return state.verdict;
   state.ended_response = true;
   const ArenaScope scope(state);
-  state.phase = 4;
-  const std::uint32_t first = state.values.size();
+  begin_phase(state, 4);
   add_response_body(state);
-  scan_values(state, first);
-  if (!state.failed()) run_phase(state, 4);
+  run_stages(state);
   return state.verdict;
 }
 
@@ -196,7 +234,13 @@ void Transaction::finish() {
   if (state_ == nullptr || state_->finished || state_->request == nullptr) return;
   state_->finished = true;
   const ArenaScope scope(*state_);
-  run_phase(*state_, 5);
+  if (working()) {
+    state_->exact = false;
+    give_up_stopped(*state_);
+  }
+  begin_phase(*state_, 5);
+  (void)run_phase(*state_, 5);
+  state_->stage = Stage::kDone;
 }
 
 void Transaction::release() {

@@ -81,18 +81,28 @@ class Transaction {
   void begin(const Ruleset& ruleset, WorkerState& worker, const TransactionInfo& info);
   [[nodiscard]] bool active() const { return state_ != nullptr; }
 
+  // request_head(), request_body() and request_end() stop at the end of the worker's slice
+  // (WorkerState::begin_slice): then working() says that the verdict is not known yet, and go_on()
+  // must be called, slice after slice, before anything but finish() and release(). What is judged,
+  // and in which order, is the same however often they stop.
+
   /// Phase 1. The views inside `head` must stay until release().
   abi::Verdict request_head(const http::RequestHead& head);
   /// Bytes of the body in order, without chunking; borrowed for the call.
   abi::Verdict request_body(base::Bytes bytes);
   /// The body is complete (also where there is none). Phase 2.
   abi::Verdict request_end();
+  /// The last call has stopped before its end.
+  [[nodiscard]] bool working() const;
+  /// Goes on with it: at least one unit of work, and then to the end of the slice.
+  abi::Verdict go_on();
   /// Phase 3. The views inside `head` must stay until release().
   abi::Verdict response_head(const http::ResponseHead& head);
   abi::Verdict response_body(base::Bytes bytes);
   /// Phase 4.
   abi::Verdict response_end();
-  /// Phase 5: logging rules. They change no verdict.
+  /// Phase 5: logging rules. They change no verdict. Of a call that has stopped the rest is given
+  /// up.
   void finish();
   /// Gives the memory back. Views handed out end here.
   void release();
@@ -141,6 +151,7 @@ class WorkerState {
     std::size_t scratch_bytes = 16u << 20;      ///< transformed values of one phase
     std::uint64_t hash_seed = 0;                ///< 0: from the kernel
     bool memo = true;                           ///< false: every value is scanned, for benchmarks
+    double cycles_per_ns = 1;                   ///< of the TSC, for begin_slice()
     /// Persistent collections; outlives the state. Null: they stay empty.
     const CollectionTable* collections = nullptr;
     bool resident = false;  ///< all of it touched now, so that none is later
@@ -149,6 +160,11 @@ class WorkerState {
   WorkerState(const WorkerState&) = delete;
   WorkerState& operator=(const WorkerState&) = delete;
   ~WorkerState();
+
+  /// From now on calls of transactions stop (Transaction::working()) once together they have taken
+  /// `ns`; 0: they never do, 1: each does one unit of work. O(1): the clock starts with the first
+  /// of them.
+  void begin_slice(std::uint64_t ns);
 
   /// Since the start.
   struct Counts {

@@ -53,6 +53,16 @@ struct CollectionKey {
 inline constexpr std::size_t kCollectionCount = 5;  ///< GLOBAL, IP, RESOURCE, SESSION, USER
 
 class LongBody;
+struct StoppedChain;
+
+/// What is left of a call that stopped at the end of its slice; see Transaction::go_on().
+enum class Stage : std::uint8_t {
+  kDone,
+  kLongBody,     ///< pieces of a long body, and its batches
+  kLongBodyEnd,  ///< the same, then what is known at its end only
+  kScan,
+  kRules,
+};
 
 /// Everything of one transaction. Lies in its own region.
 struct TransactionState {
@@ -73,6 +83,13 @@ struct TransactionState {
   /// REQUEST_BODY before a rule asks for it: where a parser has read the body, rule sets take the
   /// raw one out of their targets again, and scanning it would be the largest part of the work.
   std::uint16_t unscanned_body = kNoValue;
+
+  // Where go_on() goes on.
+  Stage stage = Stage::kDone;
+  bool stops = false;               ///< this call may stop at the end of the slice
+  std::uint32_t next_value = 0;     ///< kScan
+  std::uint32_t next_position = 0;  ///< kRules: into the phase's list
+  StoppedChain* stopped = nullptr;  ///< kRules: a chain that stops between two of its values
 
   // Of the rule that is being evaluated.
   std::uint32_t matched_count = 0;  ///< since the last rule that did not match
@@ -135,6 +152,8 @@ struct TransactionState {
     return false;
   }
   [[nodiscard]] bool failed() const { return limit_count > 0; }
+  /// Between two units of work: whether the rest waits for the next slice.
+  [[nodiscard]] bool slice_over() const { return stops && worker->slice.is_over(steps_spent); }
   /// A copy that lives as long as the transaction; fails and gives an empty text when full.
   std::string_view keep(std::string_view text);
   Bytes keep(Bytes bytes) { return base::as_bytes(keep(base::as_text(bytes))); }

@@ -16,6 +16,7 @@
 #include "dataplane/rules/memory_pool.h"
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/scan_scratch.h"
+#include "dataplane/rules/slice.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::rules {
@@ -42,6 +43,8 @@ struct WorkerScratch {
   bool use_memo = true;
   Collections collections;  ///< not attached: collections stay empty
   ScanScratch scan;
+  Slice slice;  ///< of the call under way
+  double cycles_per_ns = 1;
   CandidateSet::Bits candidate_bits{};  ///< zero between rules
   WorkerState::Counts counts;
   std::span<RuleCost> costs;       ///< empty on the wire

@@ -45,6 +45,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   state->scratch_->mapped = mapped;
   state->scratch_->index = options.index;
   state->scratch_->use_memo = options.memo;
+  state->scratch_->cycles_per_ns = options.cycles_per_ns;
   if (options.collections != nullptr) {
     state->scratch_->collections = Collections(*options.collections, options.index);
   }
@@ -57,6 +58,11 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
 }
 
 WorkerState::~WorkerState() = default;
+
+void WorkerState::begin_slice(std::uint64_t ns) {
+  const double cycles = static_cast<double>(ns) * scratch_->cycles_per_ns;
+  scratch_->slice.begin(ns <= 1 ? ns : static_cast<std::uint64_t>(cycles) + 2);
+}
 
 const WorkerState::Counts& WorkerState::counts() const {
   const Collections::Counts& collections = scratch_->collections.counts();

@@ -37,6 +37,10 @@ struct Progress {
   std::int64_t skip_until = 0;
   /// Bytes at and beyond `allowed` never leave.
   bool blocked = false;
+  /// The sink has work to do on what it was shown. Until Connection::go_on() nothing more of either
+  /// direction is shown, no end told, and no FIN leaves. What it was shown waits: `allowed` lies
+  /// before it.
+  bool waits = false;
 };
 
 /// The user's side, a template parameter: no virtual call. Calls come from within on_segment(),

@@ -269,9 +269,9 @@ Outcome Connection::on_known(Pools& pools, const Placed& placed, Segment& segmen
 Outcome Connection::leave_or_hold(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
   const std::int64_t end = deliverable_end(pools, sender, placed.end);
-  const bool end_allowed = !placed.fin || (sender.end_told && !sender.blocked);
   const bool next = sender.held_count == 0 && placed.begin <= sender.forwarded;
-  if (!segment.enforce || (next && end <= sender.allowed && end_allowed)) {
+  const bool leaves = next && end <= sender.allowed && (!placed.fin || end_allowed(sender));
+  if (!segment.enforce || leaves) {
     mark_forwarded(pools, sender, end);
     if (placed.fin) sender.fin_forwarded = true;
     free_known(pools, sender);

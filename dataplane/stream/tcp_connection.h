@@ -65,6 +65,14 @@ class Connection {
   template <SegmentSink Sink>
   bool poll(Pools& pools, bool enforce, Sink& sink);
 
+  /// The sink has done its work (Progress::waits): `progress` says what of `direction` may leave
+  /// now. Shows what has come meanwhile. True: as poll().
+  template <SegmentSink Sink>
+  bool go_on(Pools& pools, Direction direction, const Progress& progress, bool enforce, Sink& sink);
+  [[nodiscard]] bool waits() const { return waits_; }
+  /// The sink is gone, and with it what it was at: the next segment shows the rest to another.
+  void stop_waiting() { waits_ = false; }
+
   /// The engine has decided later: bytes below `offset` may leave. Releases what that frees.
   template <SegmentSink Sink>
   void allow_until(Pools& pools, Direction direction, std::int64_t offset, bool enforce,
@@ -178,15 +186,20 @@ class Connection {
   bool inspect(Pools& pools, Direction direction, const Direct& direct, Sink& sink);
   template <SegmentSink Sink>
   void tell_end(Direction direction, Sink& sink);
+  /// Whether a FIN of this end may leave, once all before it may.
+  [[nodiscard]] bool end_allowed(const Half& sender) const {
+    return sender.end_told && !sender.blocked && !waits_;
+  }
   template <SegmentSink Sink>
   void settle_held(Pools& pools, Direction direction, bool enforce, Sink& sink);
-  static void note(Half& sender, const Progress& progress);
+  void note(Half& sender, const Progress& progress);
 
   std::array<Half, 2> halves_;
   base::Nanos last_seen_ = 0;
   bool timestamps_ = false;
   bool sack_ = false;
   bool reopening_ = false;
+  bool waits_ = false;
 };
 static_assert(sizeof(Connection) <= 288, "part of the 512 bytes of an idle inspected flow");
 

@@ -139,7 +139,7 @@ bool Connection::inspect(Pools& pools, Direction direction, const Direct& direct
   Half& sender = half_of(direction);
   const std::int64_t direct_end = direct.begin + static_cast<std::int64_t>(direct.bytes.size());
   std::size_t waited = 0;
-  while (sender.inspected < sender.received && !sender.blocked) {
+  while (sender.inspected < sender.received && !sender.blocked && !waits_) {
     const std::int64_t at = sender.inspected;
     if (at < sender.skip_until) {
       sender.inspected = std::min(sender.skip_until, sender.received);
@@ -163,7 +163,7 @@ bool Connection::inspect(Pools& pools, Direction direction, const Direct& direct
     note(sender, progress);
     if (progress.consumed < chunk.size() && at + progress.consumed >= sender.skip_until) break;
   }
-  if (sender.inspected == sender.fin && !sender.end_told && !sender.blocked) {
+  if (sender.inspected == sender.fin && !sender.end_told && !sender.blocked && !waits_) {
     tell_end(direction, sink);
   }
   return false;
@@ -177,6 +177,7 @@ void Connection::tell_end(Direction direction, Sink& sink) {
 }
 
 inline void Connection::note(Half& sender, const Progress& progress) {
+  if (progress.waits) waits_ = true;
   if (progress.blocked) {
     sender.allowed = std::max(sender.forwarded, progress.allowed);
     sender.blocked = true;
@@ -193,8 +194,7 @@ void Connection::settle_held(Pools& pools, Direction direction, bool enforce, Si
   while (sender.held_first != Pools::kNone) {
     const Pools::Held& first = pools.held(sender.held_first);
     const std::int64_t end = deliverable_end(pools, sender, first.end);
-    const bool end_allowed = !first.fin || (sender.end_told && !sender.blocked);
-    const bool leaves = !enforce || (end <= sender.allowed && end_allowed);
+    const bool leaves = !enforce || (end <= sender.allowed && (!first.fin || end_allowed(sender)));
     if (!leaves && !sender.blocked) return;
     const Pools::Held held = pop_held(pools, sender);
     const auto payload = static_cast<std::uint32_t>(held.end - held.begin);
@@ -222,6 +222,22 @@ bool Connection::poll(Pools& pools, bool enforce, Sink& sink) {
     more = inspect(pools, direction, {}, sink) || more;
     settle_held(pools, direction, enforce, sink);
   }
+  return more;
+}
+
+template <SegmentSink Sink>
+bool Connection::go_on(Pools& pools, Direction direction, const Progress& progress, bool enforce,
+                       Sink& sink) {
+  Half& sender = half_of(direction);
+  waits_ = false;
+  if (progress.blocked) note(sender, progress);
+  bool more = inspect(pools, direction, {}, sink);
+  // What follows in the same segment may be bad: then nothing of its message need leave.
+  if (!waits_ && !sender.blocked) note(sender, progress);
+  settle_held(pools, direction, enforce, sink);
+  const Direction other = flow::opposite(direction);
+  more = inspect(pools, other, {}, sink) || more;
+  settle_held(pools, other, enforce, sink);
   return more;
 }
 

@@ -38,6 +38,7 @@ engine::EngineConfig engine_config(const config::Settings& settings, std::uint16
   config.retained_bytes = std::clamp<std::size_t>(flows * 1024, 16u << 20, 1u << 30);
   config.held_packets_max = std::min<std::size_t>(held_frames_max(settings), 65'536);
   config.events = event_options(settings.events);
+  config.slice_ns = abi::kSliceNs;
   for (std::size_t i = 0; i < settings.links.size(); ++i) {
     config.block_on_failure[i] = settings.links[i].on_failure == config::OnFailure::kBlock;
   }

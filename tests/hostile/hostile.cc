@@ -4,7 +4,7 @@
 // Hostile load on one engine in one process, timed segment by segment: every request within the
 // bounds of docs/limits.md ("Time"), no memory but what was allocated at start, and tables full of
 // attackers as quick as empty ones.
-//   hostile [--rules own|crs] [--rounds N] [--slack FACTOR] [--only TEXT]
+//   hostile [--rules own|crs] [--rounds N] [--slack FACTOR] [--only TEXT] [--slice NS]
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/abi/limits.h"
 #include "dataplane/abi/reasons.h"
 #include "tests/hostile/cpu_time.h"
 #include "tests/hostile/requests.h"
@@ -30,6 +31,7 @@ constexpr std::size_t kSegmentBytes = 1400;
 struct Options {
   std::string rules = "own", only;
   int rounds = 3;
+  base::Nanos slice_ns = abi::kSliceNs;
   double slack = 1;
 };
 
@@ -59,15 +61,22 @@ Spent send(test::EngineRig& rig, const std::string& text, unsigned port) {
   for (std::size_t at = 0; at < text.size(); at += kSegmentBytes) {
     const std::string_view piece = std::string_view(text).substr(at, kSegmentBytes);
     const test::Frame frame = dialog.client_frame(at, piece);
-    const double begin = cpu_us();
-    const engine::Packet packet = rig.push(engine::Side::kOutside, frame);
-    const double us = cpu_us() - begin;
-    spent.total_us += us;
-    spent.stretch_us = std::max(spent.stretch_us, us);
-    if (packet.fate == engine::Fate::kForward) dialog.server_acked = at + piece.size();
+    const auto timed = [&](auto&& call) {
+      const double begin = cpu_us();
+      call();
+      const double us = cpu_us() - begin;
+      spent.total_us += us;
+      spent.stretch_us = std::max(spent.stretch_us, us);
+    };
+    engine::Packet packet;
+    timed([&] { packet = rig.push(engine::Side::kOutside, frame); });
+    while (rig.engine->judging()) timed([&] { rig.poll(); });
+    if (packet.fate != engine::Fate::kDrop && rig.kept() == 0) {
+      dialog.server_acked = at + piece.size();
+    }
     (void)rig.push(engine::Side::kInside, dialog.server_frame(0, {}, net::kAck));
   }
-  rig.engine->close_all(rig.now, rig.now + test::EngineRig::kWallOffset);
+  rig.close_all();
   for (const test::RigRecord& record : rig.records(abi::RecordType::kAlert)) {
     if (record.header.action == abi::Action::kBlock) spent.reason = record.header.reason;
   }
@@ -99,6 +108,7 @@ std::vector<Spent> measure(test::EngineRig& rig, const Options& options) {
 bool check_requests(const Options& options) {
   test::RigOptions rig_options;
   rig_options.rules = rules_text(options.rules);
+  rig_options.config.slice_ns = options.slice_ns;
   test::EngineRig rig(rig_options);
   bool good = true;
   const std::vector<Spent> measured = measure(rig, options);
@@ -141,6 +151,8 @@ int main(int argc, char** argv) {
     if (name == "--rules") options.rules = value;
     if (name == "--only") options.only = value;
     if (name == "--rounds") options.rounds = std::atoi(value.c_str());
+    if (name == "--slice")
+      options.slice_ns = static_cast<sluice::base::Nanos>(std::atoll(value.c_str()));
     if (name == "--slack") options.slack = std::atof(value.c_str());
   }
   bool good = sluice::hostile::check_requests(options);

@@ -30,11 +30,15 @@ constexpr Nanos kPause = 2000 * kSecond;
 class EngineAppliance final : public Appliance {
  public:
   explicit EngineAppliance(bool monitor) : monitor_(monitor) {
-    test::RigOptions options;
-    options.rules = kRules[0];
-    if (monitor) options.mode = abi::Mode::kMonitor;
-    rig_ = std::make_unique<test::EngineRig>(options);
-    rig_->publish(kRules[1]);
+    for (auto& rig : rigs_) {
+      test::RigOptions options;
+      options.rules = kRules[0];
+      // Late verdicts: the rules stop wherever they can, and poll() goes on.
+      options.config.slice_ns = &rig == &rigs_[1] ? 1 : 0;
+      if (monitor) options.mode = abi::Mode::kMonitor;
+      rig = std::make_unique<test::EngineRig>(options);
+      rig->publish(kRules[1]);
+    }
     engine::Engine::Observer observer;
     observer.context = this;
     observer.inspected = [](void* self, std::uint64_t flow, int direction, std::uint64_t offset,
@@ -54,7 +58,7 @@ class EngineAppliance final : public Appliance {
           {false, std::string(base::as_text(bytes))});
       test::guard_allocations(true);
     };
-    rig_->engine->set_observer(observer);
+    for (auto& rig : rigs_) rig->engine->set_observer(observer);
   }
 
   [[nodiscard]] bool judges_responses() const override { return false; }
@@ -64,6 +68,7 @@ class EngineAppliance final : public Appliance {
   void start(std::uint64_t seed, const Conditions& conditions) override {
     random_ = Random(seed);
     switch_generations_ = conditions.late_verdicts;
+    rig_ = rigs_[conditions.late_verdicts ? 1 : 0].get();
     begun_ = rig_->now + kPause;
     outbox.clear();
     inspected.clear();
@@ -101,7 +106,7 @@ class EngineAppliance final : public Appliance {
 
   std::string finish(Nanos now) override {
     set_clock(now);
-    rig_->engine->close_all(rig_->now, rig_->now + test::EngineRig::kWallOffset);
+    rig_->close_all();
     // Replies linger, fragments wait for the rest of their datagram: let all of it end.
     for (int i = 0; i < 20 && rig_->kept() != 0; ++i) rig_->advance_ms(5000);
     rig_->now += 2 * kSecond;  // the summaries of drops are due, some with every poll
@@ -205,7 +210,8 @@ class EngineAppliance final : public Appliance {
     std::string text;
   };
 
-  std::unique_ptr<test::EngineRig> rig_;
+  std::unique_ptr<test::EngineRig> rigs_[2];  ///< at a stretch, and in slices
+  test::EngineRig* rig_ = nullptr;
   Random random_{1};
   bool switch_generations_ = false, started_ = false;
   Nanos begun_ = 0, world_begun_ = 0;

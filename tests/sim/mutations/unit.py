@@ -14,15 +14,8 @@ MUTATIONS = [
      "found && seen.arrival_ns - now <= rate.burst_ns ? std::max(seen.arrival_ns, now) : now;",
      LIMIT, "LimitTable.HS6_ATimeThatJumpsGivesNoMoreThanTheBurst"),
     ("blocked_requests_not_charged", "engine/judge.cc",
-     """check_limits(transaction);
-        if (context_.observer.rules_head != nullptr) {
-          context_.observer.rules_head(context_.observer.context, transaction.request);
-        }
-        take(transaction.live,
-             timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));""",
-     """take(transaction.live,
-             timed(context_, [&] { return transaction.live.rules.request_head(transaction.request); }));
-        if (!transaction.live.verdict.blocks()) check_limits(transaction);""",
+     "check_limits(transaction);\n    if",
+     "if (transaction.live.rules.active()) transaction.limit = limit::Result{};\n    if",
      ENGINE, "Engine.HS7_RequestsThatRulesBlockAreChargedToo"),
     ("later_requests_not_charged", "engine/judge.cc", "check_limits(transaction);\n    if",
      "if (transaction.number == 1) check_limits(transaction);\n    if",

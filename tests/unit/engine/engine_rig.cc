@@ -225,6 +225,18 @@ void EngineRig::poll() {
   guard_allocations(false);
 }
 
+void EngineRig::close_all() {
+  guard_allocations(true);
+  engine->close_all(now, now + kWallOffset);
+  guard_allocations(false);
+}
+
+std::size_t EngineRig::judge_on() {
+  std::size_t polls = 0;
+  for (; engine->judging(); ++polls) poll();
+  return polls;
+}
+
 void EngineRig::advance_ms(std::uint64_t milliseconds) {
   while (milliseconds != 0) {
     const std::uint64_t step = std::min<std::uint64_t>(milliseconds, 100);

@@ -64,6 +64,10 @@ class EngineRig {
   /// Lets time pass in steps of at most 100 ms, polling.
   void advance_ms(std::uint64_t milliseconds);
   void poll();
+  /// Engine::close_all().
+  void close_all();
+  /// Polls until the rules have no work left that they have put off. How often that was.
+  std::size_t judge_on();
   void set_switches(std::uint32_t mode, bool bypass);
   void publish(const std::string& rules);
   /// Makes the generation that was the index-th to be opened the live one.

@@ -23,8 +23,8 @@ inline std::string post(const std::string& type, const std::string& body,
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-/// Judges one request by one text of rules, folded and scanned for, and not: both must say the
-/// same.
+/// Judges one request by one text of rules, folded and scanned for, and not, in the smallest slices
+/// and at a stretch: all must say the same.
 inline Judged judge(const std::string& rules, const std::string& request,
                     const std::string& response = "") {
   compile::CompileOptions plain;
@@ -36,6 +36,14 @@ inline Judged judge(const std::string& rules, const std::string& request,
   if (exact.ruleset == nullptr || scanned.ruleset == nullptr) return {};
   const Judged expected = Judge(*exact.ruleset).run(request, response);
   const Judged judged = Judge(*scanned.ruleset).run(request, response);
+  Judge at_a_stretch(*scanned.ruleset);
+  at_a_stretch.slice_ns = 0;
+  const Judged whole = at_a_stretch.run(request, response);
+  EXPECT_EQ(at_a_stretch.stops, 0U);
+  EXPECT_EQ(judged.ids, whole.ids);
+  EXPECT_EQ(judged.values, whole.values);
+  EXPECT_EQ(judged.inbound, whole.inbound);
+  EXPECT_EQ(judged.steps, whole.steps);
   EXPECT_EQ(judged.ids, expected.ids);
   EXPECT_EQ(judged.targets, expected.targets);
   EXPECT_EQ(judged.values, expected.values);

@@ -123,18 +123,35 @@ bool feed(Parser& parser, std::string_view text, Head&& on_head, Body&& on_body)
 
 }  // namespace
 
+/// The rest of a call, slice after slice.
+void Judge::go_on(Transaction& transaction) {
+  for (; transaction.working(); ++stops) {
+    worker_->begin_slice(slice_ns);
+    (void)transaction.go_on();
+  }
+}
+
 Judged Judge::run(std::string_view request, std::string_view response) {
   Judged judged;
   base::Arena arena(memory_);
   http::RequestParser parser;
   parser.begin(arena, {});
   Transaction transaction;
+  worker_->begin_slice(slice_ns);
   transaction.begin(ruleset_, *worker_, info);
   ++info.id.low;
   judged.refused = !feed(
-      parser, request, [&](const http::RequestHead& head) { (void)transaction.request_head(head); },
-      [&](base::Bytes body) { (void)transaction.request_body(body); });
+      parser, request,
+      [&](const http::RequestHead& head) {
+        (void)transaction.request_head(head);
+        go_on(transaction);
+      },
+      [&](base::Bytes body) {
+        (void)transaction.request_body(body);
+        go_on(transaction);
+      });
   (void)transaction.request_end();
+  go_on(transaction);
   http::ResponseParser responses;
   if (!response.empty()) {
     responses.begin(arena, {}, {});

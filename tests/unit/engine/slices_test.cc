@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+// Requests whose rules stop at the end of a slice (docs/adr/0014-slices.md). The slices of these
+// rigs are the smallest that there are: everything that can wait does.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "dataplane/abi/segments.h"
+#include "tests/unit/engine/engine_rig.h"
+#include "tests/unit/engine/messages.h"
+
+namespace sluice::test {
+namespace {
+
+using engine::Fate;
+
+RigOptions in_slices(abi::Mode mode = abi::Mode::kBlock) {
+  RigOptions options;
+  options.mode = mode;
+  options.config.slice_ns = 1;
+  return options;
+}
+
+constexpr unsigned kFin = net::kFin | net::kAck, kRst = net::kRst | net::kAck;
+
+/// A form of that many fields.
+std::string form(std::size_t fields, const std::string& last) {
+  std::string body;
+  for (std::size_t i = 0; i < fields; ++i) body += "f" + std::to_string(i) + "=carrot&";
+  body += "last=" + last;
+  return "POST /items HTTP/1.1\r\nHost: orders\r\nContent-Type: "
+         "application/x-www-form-urlencoded\r\n"
+         "Content-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+TEST(Slices, ARequestLeavesOnceItIsJudged) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  EXPECT_EQ(dialog.client(kGoodBody).fate, Fate::kKept);
+  EXPECT_EQ(dialog.server_read(), "");
+  EXPECT_GT(rig.judge_on(), 1U);
+  EXPECT_EQ(dialog.server_read(), kGoodBody);
+  dialog.server(kOk);
+  EXPECT_EQ(dialog.client_read(), kOk);
+  EXPECT_EQ(rig.pins(), 0U);
+  EXPECT_EQ(rig.kept(), 0U);
+}
+
+TEST(Slices, ABadRequestIsAnswered) {
+  for (const std::string& bad : {kBad, kBadHeader, kBadBody, kBadChunked, form(50, "attack")}) {
+    EngineRig rig(in_slices());
+    Dialog dialog(rig);
+    dialog.handshake();
+    dialog.client(bad);
+    EXPECT_GT(rig.judge_on(), 1U);
+    EXPECT_EQ(dialog.server_read(), "") << bad;
+    EXPECT_EQ(dialog.client_read().substr(0, 12), "HTTP/1.1 403") << bad;
+    EXPECT_EQ(rig.pins(), 0U);
+  }
+}
+
+TEST(Slices, NeighboursAreServedBetweenThem) {
+  EngineRig rig(in_slices());
+  Dialog slow(rig, 40000), quick(rig, 40001);
+  slow.handshake();
+  quick.handshake();
+  const std::string long_form = form(80, "carrot");
+  slow.client(long_form);
+  quick.client(kGood);
+  std::size_t polls = 0;
+  while (quick.server_read().empty() && polls < 1000) {
+    rig.poll();
+    ++polls;
+  }
+  EXPECT_EQ(quick.server_read(), kGood);
+  EXPECT_EQ(slow.server_read(), "") << "still judged";
+  EXPECT_GT(rig.judge_on(), polls / 2);
+  EXPECT_EQ(slow.server_read(), long_form);
+}
+
+TEST(Slices, TheRequestBehindAGoodOneWaitsForItsOwnVerdict) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGood + kBad);
+  rig.judge_on();
+  EXPECT_EQ(dialog.server_read(), kGood);
+  dialog.server_ack();
+  dialog.server(kOk);
+  dialog.client_ack();
+  rig.judge_on();
+  EXPECT_EQ(dialog.client_read().substr(0, kOk.size() + 12), kOk + "HTTP/1.1 403");
+}
+
+TEST(Slices, AFinWaitsBehindTheRequest) {
+  for (const bool apart : {true, false}) {
+    EngineRig rig(in_slices());
+    Dialog dialog(rig);
+    dialog.handshake();
+    if (apart) {
+      dialog.client(kGood);
+      EXPECT_EQ(dialog.client("", kFin).fate, Fate::kKept);
+    } else {
+      EXPECT_EQ(dialog.client(kGood, kFin | net::kPsh).fate, Fate::kKept);
+    }
+    EXPECT_TRUE(rig.to_server.empty() || !rig.to_server.back()->has(net::kFin));
+    rig.judge_on();
+    EXPECT_EQ(dialog.server_read(), kGood);
+    EXPECT_TRUE(rig.to_server.back()->has(net::kFin));
+  }
+}
+
+TEST(Slices, ABodyCutByAFinIsJudgedBeforeItLeaves) {
+  for (const bool attacks : {true, false}) {
+    EngineRig rig(in_slices());
+    Dialog dialog(rig);
+    dialog.handshake();
+    const std::string part =
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: 100\r\n\r\na=" +
+        std::string(attacks ? "attack" : "carrot");
+    dialog.client(part);
+    rig.judge_on();
+    EXPECT_EQ(dialog.server_read(), part) << "its end may still be good";
+    dialog.client("", kFin);
+    EXPECT_FALSE(rig.to_server.back()->has(net::kFin));
+    rig.judge_on();
+    EXPECT_EQ(rig.to_server.back()->has(net::kFin), !attacks);
+    EXPECT_EQ(dialog.client_reset() || !dialog.client_read().empty(), attacks);
+  }
+}
+
+TEST(Slices, AResetGivesTheWorkUp) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGoodBody);
+  ASSERT_TRUE(rig.engine->judging());
+  // Where the server is: nothing has left.
+  dialog.client_at(0, "", kRst);
+  EXPECT_FALSE(rig.engine->judging());
+  EXPECT_EQ(rig.pins(), 0U);
+  EXPECT_EQ(rig.kept(), 0U);
+  rig.advance_ms(1000);
+  EXPECT_EQ(dialog.server_read(), "");
+  EXPECT_EQ(rig.records(abi::RecordType::kHttp).size(), 1U);
+}
+
+TEST(Slices, AServersResetGivesTheWorkUp) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGoodBody);
+  ASSERT_TRUE(rig.engine->judging());
+  dialog.server("", kRst);
+  EXPECT_FALSE(rig.engine->judging());
+  EXPECT_EQ(rig.pins(), 0U);
+  EXPECT_EQ(rig.kept(), 0U);
+}
+
+TEST(Slices, AConnectionThatIsForgottenGivesTheWorkUp) {
+  for (const int way : {0, 1, 2}) {
+    EngineRig rig(in_slices());
+    Dialog dialog(rig);
+    dialog.handshake();
+    dialog.client(form(60, "carrot"));
+    ASSERT_TRUE(rig.engine->judging());
+    if (way == 0) {  // idle
+      rig.now += 700 * base::kNanosPerSecond;
+      for (int i = 0; i < 3; ++i) rig.poll();
+    } else if (way == 1) {  // frames have passed unseen
+      rig.set_switches(abi::kModeUnset, true);
+      rig.set_switches(abi::kModeUnset, false);
+      rig.poll();
+    } else {
+      rig.close_all();
+    }
+    EXPECT_FALSE(rig.engine->judging()) << way;
+    EXPECT_EQ(rig.pins(), 0U) << way;
+    EXPECT_EQ(rig.kept(), 0U) << way;
+  }
+}
+
+TEST(Slices, APushChangesNothingForWhatIsUnderWay) {
+  EngineRig rig(in_slices());
+  Dialog bad(rig, 40000), good(rig, 40001), later(rig, 40002);
+  for (Dialog* dialog : {&bad, &good, &later}) dialog->handshake();
+  bad.client(kBadBody);
+  good.client(kGoodBody);
+  rig.publish("SecRequestBodyAccess On\nSecRule ARGS \"@contains carrot\" \"id:1,phase:2,deny\"");
+  later.client(kGoodBody);
+  EXPECT_EQ(rig.pins(), 3U);
+  rig.judge_on();
+  EXPECT_EQ(bad.server_read(), "");
+  EXPECT_EQ(good.server_read(), kGoodBody);
+  EXPECT_EQ(later.server_read(), "");
+}
+
+TEST(Slices, AGenerationThatIsToEndTakesTheRequestWithIt) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(form(60, "carrot"));
+  rig.publish("SecRule ARGS \"@contains other\" \"id:1,phase:2,deny\"");
+  ASSERT_EQ(rig.pins(), 1U);
+  ASSERT_TRUE(rig.engine->judging());
+  rig.engine->end_pins(1);
+  rig.poll();
+  rig.poll();
+  EXPECT_FALSE(rig.engine->judging());
+  EXPECT_EQ(rig.pins(), 0U);
+  EXPECT_EQ(dialog.client_read().substr(0, 12), "HTTP/1.1 408");
+  EXPECT_EQ(dialog.server_read(), "");
+}
+
+/// The server answers before it has the request: its response waits for the verdict, and both
+/// leave.
+TEST(Slices, AnEarlyResponseWaits) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  const std::string head = "POST /items HTTP/1.1\r\nHost: orders\r\nContent-Length: 4\r\n\r\n";
+  dialog.client(head + "a=");
+  rig.judge_on();
+  ASSERT_EQ(dialog.server_read(), head + "a=");
+  dialog.client("bc");
+  ASSERT_TRUE(rig.engine->judging());
+  dialog.server_acked = head.size() + 2;
+  rig.push(engine::Side::kInside, dialog.server_frame(0, kOk));
+  EXPECT_EQ(dialog.client_read(), "");
+  rig.judge_on();
+  EXPECT_EQ(dialog.server_read(), head + "a=bc");
+  EXPECT_EQ(dialog.client_read(), kOk);
+  EXPECT_EQ(rig.pins(), 0U);
+}
+
+TEST(Slices, MonitorForwardsAtOnceAndRecordsWhatItFinds) {
+  for (const bool resets : {true, false}) {
+    EngineRig rig(in_slices(abi::Mode::kMonitor));
+    Dialog dialog(rig);
+    dialog.handshake();
+    EXPECT_EQ(dialog.client(kBadBody).fate, Fate::kForward);
+    ASSERT_TRUE(rig.engine->judging());
+    if (resets) {
+      dialog.client("", kRst);
+    } else {
+      dialog.server(kOk);
+      rig.judge_on();
+      dialog.client_ack();
+    }
+    EXPECT_FALSE(rig.engine->judging());
+    const auto alerts = rig.records(abi::RecordType::kAlert);
+    ASSERT_EQ(alerts.size(), 1U) << resets;
+    EXPECT_EQ(alerts[0].header.action, abi::Action::kMonitor);
+    EXPECT_EQ(alerts[0].header.reason, abi::Reason::kRules);
+    EXPECT_EQ(rig.pins(), 0U);
+  }
+}
+
+TEST(Slices, AStagedGenerationGetsItsOwn) {
+  RigOptions options = in_slices();
+  options.staged_rules =
+      "SecRequestBodyAccess On\nSecRule ARGS \"@contains carrot\" \"id:7,phase:2,deny\"";
+  EngineRig rig(options);
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGoodBody);
+  rig.judge_on();
+  EXPECT_EQ(dialog.server_read(), kGoodBody);
+  dialog.server(kOk);
+  const auto records = rig.records(abi::RecordType::kHttp);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].header.staged_action, abi::Action::kBlock);
+}
+
+}  // namespace
+}  // namespace sluice::test
