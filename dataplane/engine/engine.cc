@@ -180,13 +180,12 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
   options.hash_seed = environment.rules_hash_seed;
   options.collections = environment.collections;
   options.resident = environment.allocate_pool != nullptr;  // as the other pools of a process
-  if (config.slice_ns > 1) options.cycles_per_ns = cycles_per_nano();
   auto rules_state = rules::WorkerState::create(options);
   if (!rules_state.ok()) return rules_state.error();
   state->sizes.push_back({"rules", 1, options.transaction_bytes + options.scratch_bytes});
   state->rules_state = std::move(rules_state).value();
   state->context.rules_state = state->rules_state.get();
-  state->context.slice_ns = config.slice_ns;
+  state->context.slice_cycles = slice_cycles(config.slice_ns);
   if (!state->build()) {
     return base::Error{"not enough memory for the engine's pools: lower memory.flows_max"};
   }

@@ -415,10 +415,10 @@ void Flows::forget(Connection& connection) {
 }
 
 void Flows::close_all() {
-  const base::Nanos slice = std::exchange(context_.slice_ns, 0);
+  const std::uint64_t slice = std::exchange(context_.slice_cycles, 0);
   while (judge_on()) {
   }
-  context_.slice_ns = slice;
+  context_.slice_cycles = slice;
   for (std::uint32_t index = 0; index < memory_.table.flows_max(); ++index) {
     if (Connection* connection = memory_.table.at(index)) forget(*connection);
   }

@@ -111,7 +111,7 @@ class Flows {
   bool work_off();
   bool judge_on();
   void go_on(Connection& connection, const ConnectionInfo& info);
-  void begin_slice() { context_.rules_state->begin_slice(context_.slice_ns); }
+  void begin_slice() { context_.rules_state->begin_slice(context_.slice_cycles); }
   bool look_for_some_pins();
 
   // blocking.cc

@@ -21,6 +21,11 @@ inline double cycles_per_nano() {
   while (now < begun + 2 * base::kNanosPerMilli) now = base::monotonic_now();
   return static_cast<double>(__rdtsc() - first) / static_cast<double>(now - begun);
 }
+/// EngineConfig::slice_ns in cycles of the TSC; 0 and 1 as they are.
+inline std::uint64_t slice_cycles(base::Nanos slice) {
+  if (slice <= 1) return slice;
+  return static_cast<std::uint64_t>(static_cast<double>(slice) * cycles_per_nano()) + 2;
+}
 
 /// The cycle account of one worker: each stop() charges what passed since the last one to a stage.
 /// About 20 cycles a call; a poll makes six and a transaction about ten, idle polls are charged as

@@ -55,8 +55,8 @@ struct WorkerContext {
 
   Generation* live = nullptr;
   Generation* staged = nullptr;
-  base::Nanos slice_ns = 0;  ///< EngineConfig::slice_ns
-  std::uint64_t ending = 0;  ///< Engine::end_pins(); 0: none
+  std::uint64_t slice_cycles = 0;  ///< of the rules: slice_cycles()
+  std::uint64_t ending = 0;        ///< Engine::end_pins(); 0: none
   /// Of each service, by the switches and the policy: the weakest of the global mode and its own.
   std::array<abi::Mode, abi::kServicesMax> modes = {};
   std::array<abi::Mode, abi::kServicesMax> staged_modes = {};

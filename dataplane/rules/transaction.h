@@ -151,7 +151,6 @@ class WorkerState {
     std::size_t scratch_bytes = 16u << 20;      ///< transformed values of one phase
     std::uint64_t hash_seed = 0;                ///< 0: from the kernel
     bool memo = true;                           ///< false: every value is scanned, for benchmarks
-    double cycles_per_ns = 1;                   ///< of the TSC, for begin_slice()
     /// Persistent collections; outlives the state. Null: they stay empty.
     const CollectionTable* collections = nullptr;
     bool resident = false;  ///< all of it touched now, so that none is later
@@ -162,9 +161,9 @@ class WorkerState {
   ~WorkerState();
 
   /// From now on calls of transactions stop (Transaction::working()) once together they have taken
-  /// `ns`; 0: they never do, 1: each does one unit of work. O(1): the clock starts with the first
-  /// of them.
-  void begin_slice(std::uint64_t ns);
+  /// `cycles` of the TSC; 0: they never do, 1: each does one unit of work. O(1): the clock starts
+  /// with the first of them.
+  void begin_slice(std::uint64_t cycles);
 
   /// Since the start.
   struct Counts {

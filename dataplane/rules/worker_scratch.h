@@ -43,8 +43,7 @@ struct WorkerScratch {
   bool use_memo = true;
   Collections collections;  ///< not attached: collections stay empty
   ScanScratch scan;
-  Slice slice;  ///< of the call under way
-  double cycles_per_ns = 1;
+  Slice slice;                          ///< of the call under way
   CandidateSet::Bits candidate_bits{};  ///< zero between rules
   WorkerState::Counts counts;
   std::span<RuleCost> costs;       ///< empty on the wire

@@ -45,7 +45,6 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   state->scratch_->mapped = mapped;
   state->scratch_->index = options.index;
   state->scratch_->use_memo = options.memo;
-  state->scratch_->cycles_per_ns = options.cycles_per_ns;
   if (options.collections != nullptr) {
     state->scratch_->collections = Collections(*options.collections, options.index);
   }
@@ -59,10 +58,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
 
 WorkerState::~WorkerState() = default;
 
-void WorkerState::begin_slice(std::uint64_t ns) {
-  const double cycles = static_cast<double>(ns) * scratch_->cycles_per_ns;
-  scratch_->slice.begin(ns <= 1 ? ns : static_cast<std::uint64_t>(cycles) + 2);
-}
+void WorkerState::begin_slice(std::uint64_t cycles) { scratch_->slice.begin(cycles); }
 
 const WorkerState::Counts& WorkerState::counts() const {
   const Collections::Counts& collections = scratch_->collections.counts();

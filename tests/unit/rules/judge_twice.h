@@ -37,7 +37,7 @@ inline Judged judge(const std::string& rules, const std::string& request,
   const Judged expected = Judge(*exact.ruleset).run(request, response);
   const Judged judged = Judge(*scanned.ruleset).run(request, response);
   Judge at_a_stretch(*scanned.ruleset);
-  at_a_stretch.slice_ns = 0;
+  at_a_stretch.slice_cycles = 0;
   const Judged whole = at_a_stretch.run(request, response);
   EXPECT_EQ(at_a_stretch.stops, 0U);
   EXPECT_EQ(judged.ids, whole.ids);

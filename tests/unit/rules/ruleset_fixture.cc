@@ -126,7 +126,7 @@ bool feed(Parser& parser, std::string_view text, Head&& on_head, Body&& on_body)
 /// The rest of a call, slice after slice.
 void Judge::go_on(Transaction& transaction) {
   for (; transaction.working(); ++stops) {
-    worker_->begin_slice(slice_ns);
+    worker_->begin_slice(slice_cycles);
     (void)transaction.go_on();
   }
 }
@@ -137,7 +137,7 @@ Judged Judge::run(std::string_view request, std::string_view response) {
   http::RequestParser parser;
   parser.begin(arena, {});
   Transaction transaction;
-  worker_->begin_slice(slice_ns);
+  worker_->begin_slice(slice_cycles);
   transaction.begin(ruleset_, *worker_, info);
   ++info.id.low;
   judged.refused = !feed(

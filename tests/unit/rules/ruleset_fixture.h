@@ -64,7 +64,7 @@ class Judge {
   [[nodiscard]] const WorkerState::Counts& counts() const { return worker_->counts(); }
   [[nodiscard]] std::size_t pool_bytes_used() const { return worker_->pool_bytes_used(); }
   TransactionInfo info;               ///< of the next request; run() counts the id up
-  std::uint64_t slice_ns = 1;         ///< WorkerState::begin_slice(): stops wherever it can
+  std::uint64_t slice_cycles = 1;     ///< WorkerState::begin_slice(): stops wherever it can
   std::size_t stops = 0;              ///< times that calls have stopped before their end
   std::vector<std::string> tx_names;  ///< members of TX that run() puts into Judged::tx
 
