@@ -172,9 +172,9 @@ class ActionParser {
     if (id == ActionId::kAllow) {
       node.kind = Disruptive::kAllow;
       const std::string_view scope = entry.value.text();
-      if (abi::same_name(scope, "phase")) {
+      if (abi::equal_ignoring_case(scope, "phase")) {
         node.kind = Disruptive::kAllowPhase;
-      } else if (abi::same_name(scope, "request")) {
+      } else if (abi::equal_ignoring_case(scope, "request")) {
         node.kind = Disruptive::kAllowRequest;
       } else if (entry.has_value) {
         return fail(entry, "allow, allow:phase or allow:request");
@@ -227,11 +227,11 @@ class ActionParser {
   void take_phase(const Entry& entry) {
     list_.phase_place = entry.value.at(0);
     const std::string_view text = entry.value.text();
-    if (abi::same_name(text, "request")) {
+    if (abi::equal_ignoring_case(text, "request")) {
       list_.phase = 2;
-    } else if (abi::same_name(text, "response")) {
+    } else if (abi::equal_ignoring_case(text, "response")) {
       list_.phase = 4;
-    } else if (abi::same_name(text, "logging")) {
+    } else if (abi::equal_ignoring_case(text, "logging")) {
       list_.phase = 5;
     } else if (const auto value =
                    number(entry, 1, 5, "a phase from 1 to 5, request, response or logging")) {
@@ -243,7 +243,7 @@ class ActionParser {
     static constexpr std::string_view kNames[] = {"EMERGENCY", "ALERT",  "CRITICAL", "ERROR",
                                                   "WARNING",   "NOTICE", "INFO",     "DEBUG"};
     for (std::uint8_t i = 0; i < std::size(kNames); ++i) {
-      if (!abi::same_name(entry.value.text(), kNames[i])) continue;
+      if (!abi::equal_ignoring_case(entry.value.text(), kNames[i])) continue;
       list_.severity = i;
       return;
     }

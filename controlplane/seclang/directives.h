@@ -169,7 +169,7 @@ constexpr const DirectiveInfo& directive_info(DirectiveId id) {
 /// By name, without case. O(table).
 constexpr std::optional<DirectiveId> find_directive(std::string_view name) {
   for (std::size_t i = 0; i < kDirectiveCount; ++i) {
-    if (abi::same_name(name, kDirectives[i].name)) return static_cast<DirectiveId>(i);
+    if (abi::equal_ignoring_case(name, kDirectives[i].name)) return static_cast<DirectiveId>(i);
   }
   return std::nullopt;
 }

@@ -126,7 +126,7 @@ class ControlParser {
         {"JSON", BodyProcessor::kJson},
         {"XML", BodyProcessor::kXml}};
     for (const auto& [name, processor] : kProcessors) {
-      if (!abi::same_name(text_, name)) continue;
+      if (!abi::equal_ignoring_case(text_, name)) continue;
       control_.processor = processor;
       return true;
     }

@@ -10,7 +10,7 @@ namespace {
 
 bool same_selector(const Selector& left, const Selector& right) {
   if (left.kind != right.kind) return false;
-  return left.kind == Selector::Kind::kName ? abi::same_name(left.text, right.text)
+  return left.kind == Selector::Kind::kName ? abi::equal_ignoring_case(left.text, right.text)
                                             : left.text == right.text;
 }
 

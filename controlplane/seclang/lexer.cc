@@ -96,7 +96,7 @@ class Lexer {
 
   /// The operator of a rule may begin with a # of its own; what is behind it does not.
   [[nodiscard]] bool is_rule(const Token& name) const {
-    return abi::same_name(text_.substr(name.begin, name.end - name.begin), "SecRule");
+    return abi::equal_ignoring_case(text_.substr(name.begin, name.end - name.begin), "SecRule");
   }
 
   Token take_word() {

@@ -147,15 +147,15 @@ std::optional<IdRange> parse_id_range(std::string_view text) {
 }
 
 std::optional<EngineMode> parse_engine_mode(std::string_view text) {
-  if (abi::same_name(text, "On")) return EngineMode::kOn;
-  if (abi::same_name(text, "Off")) return EngineMode::kOff;
-  if (abi::same_name(text, "DetectionOnly")) return EngineMode::kDetectionOnly;
+  if (abi::equal_ignoring_case(text, "On")) return EngineMode::kOn;
+  if (abi::equal_ignoring_case(text, "Off")) return EngineMode::kOff;
+  if (abi::equal_ignoring_case(text, "DetectionOnly")) return EngineMode::kDetectionOnly;
   return std::nullopt;
 }
 
 std::optional<bool> parse_on_off(std::string_view text) {
-  if (abi::same_name(text, "On")) return true;
-  if (abi::same_name(text, "Off")) return false;
+  if (abi::equal_ignoring_case(text, "On")) return true;
+  if (abi::equal_ignoring_case(text, "Off")) return false;
   return std::nullopt;
 }
 

@@ -77,7 +77,8 @@ class Parser {
 
   /// Noted and refused directives are named; Off asks for nothing, so it is never refused.
   bool check_support(const DirectiveInfo& info, const RawDirective& raw) {
-    const bool off = raw.arguments.size() == 1 && abi::same_name(text(raw.arguments[0]), "Off");
+    const bool off =
+        raw.arguments.size() == 1 && abi::equal_ignoring_case(text(raw.arguments[0]), "Off");
     const std::string name(info.name), note(info.note);
     if (info.support == DirectiveSupport::kRefused && !off) {
       reporter_.error(place_, name + " is not supported: " + note);

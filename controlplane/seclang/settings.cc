@@ -84,9 +84,9 @@ class SettingsParser {
   }
 
   void take_limit_action(LimitAction& into) {
-    if (abi::same_name(value(), "Reject")) {
+    if (abi::equal_ignoring_case(value(), "Reject")) {
       into = LimitAction::kReject;
-    } else if (abi::same_name(value(), "ProcessPartial")) {
+    } else if (abi::equal_ignoring_case(value(), "ProcessPartial")) {
       into = LimitAction::kProcessPartial;
     } else {
       fail(0, "Reject or ProcessPartial");

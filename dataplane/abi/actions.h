@@ -170,8 +170,8 @@ constexpr const ControlInfo& control_info(ControlId id) {
 /// By name or alias, without case. O(table).
 constexpr std::optional<ActionId> find_action(std::string_view name) {
   for (std::size_t i = 0; i < kRuleActionCount; ++i) {
-    if (same_name(name, kRuleActions[i].name) ||
-        (!kRuleActions[i].alias.empty() && same_name(name, kRuleActions[i].alias))) {
+    if (equal_ignoring_case(name, kRuleActions[i].name) ||
+        (!kRuleActions[i].alias.empty() && equal_ignoring_case(name, kRuleActions[i].alias))) {
       return static_cast<ActionId>(i);
     }
   }
@@ -179,7 +179,7 @@ constexpr std::optional<ActionId> find_action(std::string_view name) {
 }
 constexpr std::optional<ControlId> find_control(std::string_view name) {
   for (std::size_t i = 0; i < kControlCount; ++i) {
-    if (same_name(name, kControls[i].name)) return static_cast<ControlId>(i);
+    if (equal_ignoring_case(name, kControls[i].name)) return static_cast<ControlId>(i);
   }
   return std::nullopt;
 }

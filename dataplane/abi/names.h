@@ -38,7 +38,7 @@ constexpr std::uint64_t load_lower(const char* at, std::size_t size) {
 }  // namespace detail
 
 /// Equal without ASCII case. O(size), eight bytes a step; the last step overlaps the one before.
-constexpr bool same_name(std::string_view left, std::string_view right) {
+constexpr bool equal_ignoring_case(std::string_view left, std::string_view right) {
   const std::size_t size = left.size();
   if (size != right.size()) return false;
   const auto same = [&](std::size_t at, std::size_t bytes) {

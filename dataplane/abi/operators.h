@@ -107,8 +107,8 @@ constexpr const OperatorInfo& operator_info(OperatorId id) {
 /// The operator that a rule names, without case, by name or alias. O(table).
 constexpr std::optional<OperatorId> find_operator(std::string_view name) {
   for (std::size_t i = 0; i < kOperatorCount; ++i) {
-    if (same_name(name, kOperators[i].name) ||
-        (!kOperators[i].alias.empty() && same_name(name, kOperators[i].alias))) {
+    if (equal_ignoring_case(name, kOperators[i].name) ||
+        (!kOperators[i].alias.empty() && equal_ignoring_case(name, kOperators[i].alias))) {
       return static_cast<OperatorId>(i);
     }
   }

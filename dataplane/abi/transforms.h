@@ -81,8 +81,9 @@ constexpr std::string_view transform_name(TransformId id) {
 /// The transformation that a rule names, without case, by name or alias. O(table).
 constexpr std::optional<TransformId> find_transform(std::string_view name) {
   for (std::size_t i = 0; i < kTransformCount; ++i) {
-    if (same_name(name, kTransformNames[i].name) ||
-        (!kTransformNames[i].alias.empty() && same_name(name, kTransformNames[i].alias))) {
+    if (equal_ignoring_case(name, kTransformNames[i].name) ||
+        (!kTransformNames[i].alias.empty() &&
+         equal_ignoring_case(name, kTransformNames[i].alias))) {
       return static_cast<TransformId>(i);
     }
   }

@@ -191,9 +191,10 @@ constexpr const VariableInfo& variable_info(VariableId id) {
 /// The variable that a rule names, without case; the second spellings of the reference too.
 /// O(table).
 constexpr std::optional<VariableId> find_variable(std::string_view name) {
-  if (same_name(name, "MULTIPART_SEMICOLON_MISSING")) return VariableId::kMultipartMissingSemicolon;
+  if (equal_ignoring_case(name, "MULTIPART_SEMICOLON_MISSING"))
+    return VariableId::kMultipartMissingSemicolon;
   for (std::size_t i = 0; i < kVariableCount; ++i) {
-    if (same_name(name, kVariables[i].name)) return static_cast<VariableId>(i);
+    if (equal_ignoring_case(name, kVariables[i].name)) return static_cast<VariableId>(i);
   }
   return std::nullopt;
 }

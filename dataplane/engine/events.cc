@@ -169,7 +169,7 @@ bool EventOptions::Names::add(std::string_view name) {
 
 bool EventOptions::Names::contains(std::string_view name) const {
   for (std::size_t i = 0; i < count; ++i) {
-    if (http::equal_ignoring_case(names[i].view(), name)) return true;
+    if (abi::equal_ignoring_case(names[i].view(), name)) return true;
   }
   return false;
 }

@@ -42,12 +42,12 @@ bool is_zlib_header(std::uint8_t first, std::uint8_t second) {
 
 ContentCoding content_coding(std::string_view value) {
   const std::string_view name = trim_ows(value);
-  if (name.empty() || equal_ignoring_case(name, "identity")) return ContentCoding::kIdentity;
-  if (equal_ignoring_case(name, "gzip") || equal_ignoring_case(name, "x-gzip")) {
+  if (name.empty() || abi::equal_ignoring_case(name, "identity")) return ContentCoding::kIdentity;
+  if (abi::equal_ignoring_case(name, "gzip") || abi::equal_ignoring_case(name, "x-gzip")) {
     return ContentCoding::kGzip;
   }
-  if (equal_ignoring_case(name, "deflate")) return ContentCoding::kDeflate;
-  if (equal_ignoring_case(name, "br")) return ContentCoding::kBrotli;
+  if (abi::equal_ignoring_case(name, "deflate")) return ContentCoding::kDeflate;
+  if (abi::equal_ignoring_case(name, "br")) return ContentCoding::kBrotli;
   return ContentCoding::kUnsupported;
 }
 

@@ -65,9 +65,10 @@ MediaType parse_media_type(std::string_view value) {
       media.malformed = true;
       break;
     }
-    for (std::size_t i = 0; i < count; ++i) media.repeated |= equal_ignoring_case(names[i], name);
+    for (std::size_t i = 0; i < count; ++i)
+      media.repeated |= abi::equal_ignoring_case(names[i], name);
     names[count++] = name;
-    if (equal_ignoring_case(name, "charset")) media.charset = text;
+    if (abi::equal_ignoring_case(name, "charset")) media.charset = text;
     rest = trim_ows(rest);
   }
   return media;
@@ -78,14 +79,14 @@ bool allowed_charset(std::string_view charset) {
                                            "iso-8859-1", "iso-8859-15", "windows-1252"};
   if (charset.empty()) return true;
   for (const std::string_view allowed : kAllowed) {
-    if (equal_ignoring_case(charset, allowed)) return true;
+    if (abi::equal_ignoring_case(charset, allowed)) return true;
   }
   return false;
 }
 
 BodyProcessor default_body_processor(std::string_view content_type) {
   const auto begins = [content_type](std::string_view prefix) {
-    return equal_ignoring_case(content_type.substr(0, prefix.size()), prefix);
+    return abi::equal_ignoring_case(content_type.substr(0, prefix.size()), prefix);
   };
   if (begins("multipart/form-data")) return BodyProcessor::kMultipart;
   if (begins("application/x-www-form-urlencoded")) return BodyProcessor::kUrlencoded;

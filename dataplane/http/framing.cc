@@ -78,14 +78,14 @@ struct ConnectionOptions {
 
   void read(std::string_view value) {
     for_each_element(value, [this](std::string_view option) {
-      if (equal_ignoring_case(option, "close")) {
+      if (abi::equal_ignoring_case(option, "close")) {
         close = true;
-      } else if (equal_ignoring_case(option, "keep-alive")) {
+      } else if (abi::equal_ignoring_case(option, "keep-alive")) {
         keep_alive = true;
-      } else if (equal_ignoring_case(option, "upgrade")) {
+      } else if (abi::equal_ignoring_case(option, "upgrade")) {
         upgrade = true;
-      } else if (!option.empty() && !equal_ignoring_case(option, "te") &&
-                 !equal_ignoring_case(option, "http2-settings")) {
+      } else if (!option.empty() && !abi::equal_ignoring_case(option, "te") &&
+                 !abi::equal_ignoring_case(option, "http2-settings")) {
         other = true;
       }
     });
@@ -135,7 +135,7 @@ Reason frame_body(const Found& found, Head& head) {
   if (found.transfer_encoding != nullptr) {
     const Field& field = *found.transfer_encoding;
     if (found.is_repeated(field.id) || tabs_around(field) ||
-        !equal_ignoring_case(field.value, "chunked")) {
+        !abi::equal_ignoring_case(field.value, "chunked")) {
       return Reason::kHttpTe;
     }
     if (head.minor_version == 0) return Reason::kHttpTe10;
@@ -169,8 +169,8 @@ Reason check_host(const Found& found, const RequestHead& head) {
   }
   if (head.authority.empty()) return Reason::kNone;
   const bool same = valid_host(head.authority) &&
-                    equal_ignoring_case(without_default_port(head.authority, head.target),
-                                        without_default_port(found.host->value, head.target));
+                    abi::equal_ignoring_case(without_default_port(head.authority, head.target),
+                                             without_default_port(found.host->value, head.target));
   return same ? Reason::kNone : Reason::kHttpHostConflict;
 }
 
@@ -186,7 +186,7 @@ Reason check_expect(const Found& found, RequestHead& head) {
 /// HF22, HF23: a WebSocket handshake as RFC 6455 section 4.1 has it, where the service allows it.
 Reason check_upgrade(const Found& found, const HeadLimits& limits, RequestHead& head) {
   if (found.upgrade == nullptr) return Reason::kNone;
-  const bool websocket = equal_ignoring_case(found.upgrade->value, "websocket") &&
+  const bool websocket = abi::equal_ignoring_case(found.upgrade->value, "websocket") &&
                          !found.is_repeated(FieldId::kUpgrade) && head.minor_version == 1 &&
                          head.framing == BodyFraming::kNone && head.method == "GET" &&
                          found.connection.upgrade && !found.connection.close;
@@ -263,7 +263,7 @@ void frame_leniently(RequestHead& head) {
     if (field.id == FieldId::kConnection) connection.read(field.value);
     if (field.id == FieldId::kTransferEncoding) {
       for (std::size_t i = 0; i + 7 <= field.value.size(); ++i) {
-        if (equal_ignoring_case(field.value.substr(i, 7), "chunked")) {
+        if (abi::equal_ignoring_case(field.value.substr(i, 7), "chunked")) {
           head.framing = BodyFraming::kChunked;
         }
       }
@@ -304,7 +304,7 @@ bool frame_response(bool head_request, ResponseHead& head) {
   }
   if (head_request || head.status == 304) return true;
   if (found.transfer_encoding != nullptr) {
-    const bool chunked = equal_ignoring_case(found.transfer_encoding->value, "chunked");
+    const bool chunked = abi::equal_ignoring_case(found.transfer_encoding->value, "chunked");
     head.framing = chunked ? BodyFraming::kChunked : BodyFraming::kUntilClose;
     return !chunked || head.minor_version == 1;
   }

@@ -44,7 +44,7 @@ constexpr std::array<std::uint8_t, kPlaces> kTable = [] {
 FieldId field_id(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return FieldId::kOther;
   for (std::size_t place = place_of(name); kTable[place] != 0; place = (place + 1) % kPlaces) {
-    if (equal_ignoring_case(name, kNames[kTable[place]])) {
+    if (abi::equal_ignoring_case(name, kNames[kTable[place]])) {
       return static_cast<FieldId>(kTable[place]);
     }
   }
@@ -60,7 +60,7 @@ const Field* Head::find(FieldId id) const {
 
 const Field* Head::find(std::string_view name) const {
   for (const Field& field : fields) {
-    if (equal_ignoring_case(field.name, name)) return &field;
+    if (abi::equal_ignoring_case(field.name, name)) return &field;
   }
   return nullptr;
 }

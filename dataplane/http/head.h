@@ -124,9 +124,4 @@ struct ResponseHead : Head {
   [[nodiscard]] bool interim() const { return status < 200 && status != 101; }
 };
 
-/// Equal without ASCII case. O(size).
-[[nodiscard]] constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return abi::same_name(a, b);
-}
-
 }  // namespace sluice::http

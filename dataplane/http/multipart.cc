@@ -321,7 +321,7 @@ bool MultipartDecoder::read_part_head() {
     for (const char c : value) {
       if (static_cast<std::uint8_t>(c) < 0x20 && c != '\t') ambiguous_head();
     }
-    if (equal_ignoring_case(name, "content-disposition")) {
+    if (abi::equal_ignoring_case(name, "content-disposition")) {
       if (found) ambiguous_head();
       if (!found) good &= read_part_disposition(value);
       found = true;
@@ -346,14 +346,15 @@ bool MultipartDecoder::read_part_disposition(std::string_view value) {
 
 /// HB2, HB7, HB8: what changes the meaning of the part's data for some servers.
 void MultipartDecoder::check_part_field(std::string_view name, std::string_view value) {
-  if (equal_ignoring_case(name, "content-transfer-encoding")) {
-    const bool plain = equal_ignoring_case(value, "7bit") || equal_ignoring_case(value, "8bit") ||
-                       equal_ignoring_case(value, "binary");
+  if (abi::equal_ignoring_case(name, "content-transfer-encoding")) {
+    const bool plain = abi::equal_ignoring_case(value, "7bit") ||
+                       abi::equal_ignoring_case(value, "8bit") ||
+                       abi::equal_ignoring_case(value, "binary");
     if (!plain) ambiguous_head();
   }
-  if (!equal_ignoring_case(name, "content-type")) return;
+  if (!abi::equal_ignoring_case(name, "content-type")) return;
   const MediaType type = parse_media_type(value);
-  if (type.type.size() > 10 && equal_ignoring_case(type.type.substr(0, 10), "multipart/")) {
+  if (type.type.size() > 10 && abi::equal_ignoring_case(type.type.substr(0, 10), "multipart/")) {
     strict_failures_ |= strict_bit(abi::Strict::kMultipartStructure);
   }
   if (type.repeated || !allowed_charset(type.charset)) {

@@ -16,7 +16,7 @@ constexpr std::string_view kSpaces = " \t\v\f\r\n";
 
 std::size_t find_ignoring_case(std::string_view text, std::string_view word, std::size_t from) {
   for (std::size_t i = from; i + word.size() <= text.size(); ++i) {
-    if (equal_ignoring_case(text.substr(i, word.size()), word)) return i;
+    if (abi::equal_ignoring_case(text.substr(i, word.size()), word)) return i;
   }
   return std::string_view::npos;
 }
@@ -152,8 +152,8 @@ std::string_view read_token(std::string_view& rest) {
 }
 
 void take_parameter(std::string_view name, std::string_view value, Disposition& into) {
-  const bool is_name = equal_ignoring_case(name, "name");
-  const bool is_filename = equal_ignoring_case(name, "filename");
+  const bool is_name = abi::equal_ignoring_case(name, "name");
+  const bool is_filename = abi::equal_ignoring_case(name, "filename");
   if (is_name) {
     if (into.has_name) into.error = into.ambiguous = true;
     into.has_name = true;
@@ -164,7 +164,7 @@ void take_parameter(std::string_view name, std::string_view value, Disposition& 
     into.filename = value;
   } else {
     into.ambiguous = true;
-    if (!equal_ignoring_case(name, "filename*")) into.error = true;
+    if (!abi::equal_ignoring_case(name, "filename*")) into.error = true;
   }
 }
 
@@ -198,7 +198,7 @@ Disposition read_disposition(std::string_view value, ArenaBuffer& unquoted) {
     }
     // Blanks around the sign: no grammar has them, but there are servers that take the parameter.
     read.ambiguous |= rest.data() != name.data() + name.size();
-    const bool is_extended = equal_ignoring_case(name, "filename*");
+    const bool is_extended = abi::equal_ignoring_case(name, "filename*");
     extended |= is_extended;
     rest.remove_prefix(1);
     trim_front(rest);

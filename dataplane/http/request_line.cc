@@ -39,7 +39,8 @@ Reason read_absolute_target(RequestHead& head) {
   head.authority = rest.substr(0, authority_end);
   head.path_and_query =
       authority_end == std::string_view::npos ? std::string_view() : rest.substr(authority_end);
-  const bool http = equal_ignoring_case(scheme, "http") || equal_ignoring_case(scheme, "https");
+  const bool http =
+      abi::equal_ignoring_case(scheme, "http") || abi::equal_ignoring_case(scheme, "https");
   const bool path = head.path_and_query.empty() || head.path_and_query.front() == '/';
   const bool userinfo = head.authority.find('@') != std::string_view::npos;
   return http && path && !userinfo && !head.authority.empty() ? Reason::kNone

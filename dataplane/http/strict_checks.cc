@@ -66,7 +66,7 @@ bool range_fails(std::string_view value) {
       !all_of_class(value.substr(0, equals), kClassToken)) {
     return true;
   }
-  const bool bytes = equal_ignoring_case(value.substr(0, equals), "bytes");
+  const bool bytes = abi::equal_ignoring_case(value.substr(0, equals), "bytes");
   std::string_view rest = value.substr(equals + 1);
   for (std::size_t count = 1;; ++count) {
     const std::size_t comma = rest.find(',');
@@ -98,7 +98,7 @@ int base64_value(char c) {
 /// HS10: strict base64 (RFC 4648 section 4) of text without control bytes.
 bool credentials_fail(std::string_view value) {
   constexpr std::string_view kScheme = "basic ";
-  if (!equal_ignoring_case(value.substr(0, kScheme.size()), kScheme)) return false;
+  if (!abi::equal_ignoring_case(value.substr(0, kScheme.size()), kScheme)) return false;
   std::string_view text = value.substr(kScheme.size());
   if (text.size() % 4 != 0) return true;
   for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
@@ -120,7 +120,7 @@ bool credentials_fail(std::string_view value) {
 bool is_json_or_xml(std::string_view type) {
   const auto ends = [type](std::string_view suffix) {
     return type.size() > suffix.size() &&
-           equal_ignoring_case(type.substr(type.size() - suffix.size()), suffix);
+           abi::equal_ignoring_case(type.substr(type.size() - suffix.size()), suffix);
   };
   return ends("/json") || ends("+json") || ends("/xml") || ends("+xml");
 }
@@ -128,13 +128,13 @@ bool is_json_or_xml(std::string_view type) {
 std::uint64_t content_type_failures(std::string_view value, bool has_body) {
   std::uint64_t failures = 0;
   const MediaType media = parse_media_type(value);
-  const bool multipart = equal_ignoring_case(media.type, "multipart/form-data");
+  const bool multipart = abi::equal_ignoring_case(media.type, "multipart/form-data");
   if (media.malformed) failures |= strict_bit(Strict::kBodyType);
   if (media.repeated || !allowed_charset(media.charset)) {
     failures |= strict_bit(Strict::kBodyCharset);
   }
   const bool known = multipart || is_json_or_xml(media.type) ||
-                     equal_ignoring_case(media.type, "application/x-www-form-urlencoded");
+                     abi::equal_ignoring_case(media.type, "application/x-www-form-urlencoded");
   if (has_body && !known) failures |= strict_bit(Strict::kBodyTypeUnknown);
   if (multipart && multipart_boundary(value).ambiguous) {
     failures |= strict_bit(Strict::kMultipartBoundary);
@@ -145,7 +145,7 @@ std::uint64_t content_type_failures(std::string_view value, bool has_body) {
 bool has_cookie_version(std::string_view field) {
   bool found = false;
   for_each_cookie(field, [&found](std::string_view name, std::string_view) {
-    found |= equal_ignoring_case(name, "$version");
+    found |= abi::equal_ignoring_case(name, "$version");
   });
   return found;
 }

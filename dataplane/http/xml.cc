@@ -54,8 +54,8 @@ struct XmlDecoder::Handlers {
   }
   static void declaration(void* decoder, const char*, const char* encoding, int) {
     if (encoding == nullptr) return;
-    const bool known =
-        equal_ignoring_case(encoding, "utf-8") || equal_ignoring_case(encoding, "us-ascii");
+    const bool known = abi::equal_ignoring_case(encoding, "utf-8") ||
+                       abi::equal_ignoring_case(encoding, "us-ascii");
     if (!known) self(decoder).fails(abi::Strict::kXmlEncoding);
   }
   /// With a default handler expat expands no internal entity in text but hands on its reference.

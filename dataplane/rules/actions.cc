@@ -229,7 +229,8 @@ bool is_target_removed(TransactionState& state, const abi::Rule& rule,
   for (const RuleRemoval& removal : removals_of(state)) {
     if (removal.action->variable != target.variable || target.is_count != 0) continue;
     if (removal.action->selector != target.selector) continue;
-    if (!abi::same_name(state.text(removal.action->target_key), state.text(target.key))) continue;
+    if (!abi::equal_ignoring_case(state.text(removal.action->target_key), state.text(target.key)))
+      continue;
     if (targets_rule(state, removal, rule)) return true;
   }
   return false;

@@ -102,7 +102,8 @@ class RecordView {
   bool find(std::string_view name, std::uint64_t now_ns, CollectionMember& found) const {
     bool has = false;
     for_each([&](const CollectionMember& member) {
-      if (member.name.size() != name.size() || !abi::same_name(member.name, name)) return true;
+      if (member.name.size() != name.size() || !abi::equal_ignoring_case(member.name, name))
+        return true;
       has = !member.expired(now_ns);
       if (has) found = member;
       return false;

@@ -55,7 +55,7 @@ void for_each_record(const std::uint8_t* page, Visitor&& visit) {
 
 bool is_timeout(std::string_view name) {
   constexpr std::string_view kTimeout = "TIMEOUT";
-  return name.size() == kTimeout.size() && abi::same_name(name, kTimeout);
+  return name.size() == kTimeout.size() && abi::equal_ignoring_case(name, kTimeout);
 }
 
 std::uint32_t seconds(std::int64_t number) {
@@ -101,7 +101,7 @@ class RecordWriter {
     old.for_each([&](const CollectionMember& member) {
       if (member.expired(time_.monotonic_ns)) return true;
       const bool meant = !applied_ && member.name.size() == change_.name.size() &&
-                         abi::same_name(member.name, change_.name);
+                         abi::equal_ignoring_case(member.name, change_.name);
       fits = meant ? change(member) : add(member.name, member.value, member.expires_ns);
       return fits;
     });

@@ -22,7 +22,7 @@ using abi::VariableId;
 constexpr auto kTx = static_cast<std::uint16_t>(VariableId::kTx);
 
 bool begins(std::string_view text, std::string_view with) {
-  return text.size() >= with.size() && abi::same_name(text.substr(0, with.size()), with);
+  return text.size() >= with.size() && abi::equal_ignoring_case(text.substr(0, with.size()), with);
 }
 
 class Finder {
@@ -102,7 +102,7 @@ class Finder {
     return list.size() == 1 && list[0].variable == abi::kNone16 && kept.variable == kTx &&
            kept.selector == abi::Selector::kRegex && kept.is_count == 0 && prefix_.size() > 1 &&
            ruleset_.text(kept.key).substr(0, 1) == "^" &&
-           abi::same_name(ruleset_.text(kept.key).substr(1), prefix_) &&
+           abi::equal_ignoring_case(ruleset_.text(kept.key).substr(1), prefix_) &&
            prefix_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
                std::string_view::npos;
   }

@@ -15,7 +15,7 @@ namespace sluice::rules {
 namespace {
 
 bool same(std::string_view left, std::string_view right) {
-  return left.size() == right.size() && abi::same_name(left, right);
+  return left.size() == right.size() && abi::equal_ignoring_case(left, right);
 }
 
 CollectionKey& key_place(TransactionState& state, VariableId variable) {

@@ -104,7 +104,8 @@ void HeaderFacts::keep(const Entry& entry) {
 
 HeaderFacts::Fact HeaderFacts::add(VariableId variable, std::string_view name) {
   for (const Entry& entry : entries_) {
-    if (entry.empty != 0 && entry.variable == variable && abi::same_name(entry.name, name)) {
+    if (entry.empty != 0 && entry.variable == variable &&
+        abi::equal_ignoring_case(entry.name, name)) {
       return {entry.present, entry.empty};
     }
   }
@@ -133,7 +134,7 @@ std::uint64_t HeaderFacts::of(VariableId variable, std::string_view name, base::
   std::uint64_t facts = 0;
   for (std::uint64_t left = entries(name); left != 0; left &= left - 1) {
     const Entry& entry = entries_[static_cast<std::size_t>(std::countr_zero(left))];
-    if (entry.variable != variable || !abi::same_name(entry.name, name)) continue;
+    if (entry.variable != variable || !abi::equal_ignoring_case(entry.name, name)) continue;
     facts |= entry.present;
     if (entry.empty == 0) continue;
     if (value.empty() || std::find(value.begin(), value.end(), '\n') != value.end()) {

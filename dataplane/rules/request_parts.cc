@@ -113,7 +113,7 @@ void add_authorization(TransactionState& state, std::string_view value) {
   const std::size_t blank = value.find(' ');
   const std::string_view scheme = value.substr(0, blank);
   set_scalar(state, VariableId::kAuthType, scheme);
-  if (!http::equal_ignoring_case(scheme, "basic") || blank == std::string_view::npos) return;
+  if (!abi::equal_ignoring_case(scheme, "basic") || blank == std::string_view::npos) return;
   const TransformResult decoded =
       apply_transform(abi::TransformId::kBase64Decode, base::as_bytes(value.substr(blank + 1)),
                       nullptr, state.worker->arena);

@@ -120,7 +120,7 @@ std::uint32_t ScanIndex::set_for(const Ruleset& ruleset, std::uint32_t code,
   if ((place.key_sizes >> std::min(key.size(), kLongKey) & 1) == 0) return place.set;
   for (const abi::ScanZone& zone :
        ruleset.array<abi::ScanZone>(ruleset.header().zones).subspan(place.first, place.count)) {
-    if (zone.key.bytes == key.size() && abi::same_name(ruleset.text(zone.key), key)) {
+    if (zone.key.bytes == key.size() && abi::equal_ignoring_case(ruleset.text(zone.key), key)) {
       return zone.set;
     }
   }

@@ -253,7 +253,7 @@ bool Scanner::step(std::uint16_t node) {
     const bool ignores_case = transform.ignores_case != 0;
     const auto same = std::find_if(forms_, forms_ + form_count_, [&](const ValueForm& form) {
       return ignores_case
-                 ? abi::same_name(base::as_text(form.bytes), base::as_text(result.output))
+                 ? abi::equal_ignoring_case(base::as_text(form.bytes), base::as_text(result.output))
                  : form.bytes.size() == result.output.size() &&
                        std::equal(form.bytes.begin(), form.bytes.end(), result.output.begin());
     });

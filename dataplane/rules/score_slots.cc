@@ -17,7 +17,8 @@ namespace {
 
 /// "anomaly_score_pl1" for "anomaly_score_pl".
 bool is_level_of(std::string_view key, std::string_view levels) {
-  return key.size() == levels.size() + 1 && abi::same_name(key.substr(0, levels.size()), levels);
+  return key.size() == levels.size() + 1 &&
+         abi::equal_ignoring_case(key.substr(0, levels.size()), levels);
 }
 
 }  // namespace
@@ -26,11 +27,11 @@ void ScoreSlots::build(const Ruleset& ruleset) {
   const auto slots = ruleset.array<abi::TxSlot>(ruleset.header().slots);
   const auto is_any = [](std::string_view key, std::initializer_list<std::string_view> names) {
     return std::any_of(names.begin(), names.end(),
-                       [&](std::string_view name) { return abi::same_name(key, name); });
+                       [&](std::string_view name) { return abi::equal_ignoring_case(key, name); });
   };
   // Version 4 of the CRS has a total of its own, and the outbound score in anomaly_score as well.
   const bool split = std::any_of(slots.begin(), slots.end(), [&](const abi::TxSlot& slot) {
-    return abi::same_name(ruleset.text(slot.key), "blocking_inbound_anomaly_score");
+    return abi::equal_ignoring_case(ruleset.text(slot.key), "blocking_inbound_anomaly_score");
   });
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::string_view key = ruleset.text(slots[i].key);

@@ -63,7 +63,7 @@ std::uint32_t SlotIndex::find(const Ruleset& ruleset, std::string_view key,
   for (std::size_t at = hash & (table_.size() - 1); table_[at] != abi::kNone16;
        at = (at + 1) & (table_.size() - 1)) {
     const std::string_view known = ruleset.text(slots[table_[at]].key);
-    if (known.size() == key.size() && abi::same_name(known, key)) return table_[at];
+    if (known.size() == key.size() && abi::equal_ignoring_case(known, key)) return table_[at];
   }
   return abi::kNone32;
 }

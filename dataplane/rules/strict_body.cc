@@ -31,8 +31,8 @@ void check_repeated_names(TransactionState& state, abi::VariableId list) {
 void check_body_label(TransactionState& state, Bytes first) {
   if (!abi::is_strict(state.info.strict, abi::Strict::kBodySniff)) return;
   const std::string_view type = http::parse_media_type(request_content_type(state)).type;
-  if (!http::equal_ignoring_case(type, "application/x-www-form-urlencoded") &&
-      !http::equal_ignoring_case(type, "text/plain")) {
+  if (!abi::equal_ignoring_case(type, "application/x-www-form-urlencoded") &&
+      !abi::equal_ignoring_case(type, "text/plain")) {
     return;
   }
   const std::string_view text = base::as_text(first);

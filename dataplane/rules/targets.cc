@@ -153,16 +153,16 @@ std::string_view rule_field(TransactionState& state, std::string_view key) {
   const abi::Rule* rule = state.current_rule;
   if (rule == nullptr) return {};
   const abi::Rule& starter = state.ruleset->rules()[rule->starter];
-  if (abi::same_name(key, "id")) return number_text(state, rule->id);
-  if (abi::same_name(key, "rev")) return state.text(starter.revision);
-  if (abi::same_name(key, "severity")) {
+  if (abi::equal_ignoring_case(key, "id")) return number_text(state, rule->id);
+  if (abi::equal_ignoring_case(key, "rev")) return state.text(starter.revision);
+  if (abi::equal_ignoring_case(key, "severity")) {
     const std::uint8_t severity = rule->severity != 255 ? rule->severity : starter.severity;
     return severity == 255 ? std::string_view() : number_text(state, severity);
   }
-  if (abi::same_name(key, "msg")) {
+  if (abi::equal_ignoring_case(key, "msg")) {
     return expand(state, rule->message.part_count > 0 ? rule->message : starter.message);
   }
-  if (abi::same_name(key, "logdata")) {
+  if (abi::equal_ignoring_case(key, "logdata")) {
     return expand(state, rule->logdata.part_count > 0 ? rule->logdata : starter.logdata);
   }
   return {};
@@ -227,7 +227,7 @@ bool has_shape(const ScanIndex::KeyShape& shape, std::string_view key) {
   const std::size_t last =
       shape.kind == ScanIndex::KeyShape::Kind::kBegins ? 0 : key.size() - shape.text.size();
   for (std::size_t start = 0; start <= last; ++start) {
-    if (abi::same_name(key.substr(start, shape.text.size()), shape.text)) return true;
+    if (abi::equal_ignoring_case(key.substr(start, shape.text.size()), shape.text)) return true;
   }
   return false;
 }
@@ -240,7 +240,7 @@ bool selects(TransactionState& state, Selector selector, std::string_view wanted
     case Selector::kAll:
       return true;
     case Selector::kKey:
-      return wanted.size() == key.size() && abi::same_name(wanted, key);
+      return wanted.size() == key.size() && abi::equal_ignoring_case(wanted, key);
     case Selector::kRegex: {
       const ScanIndex::KeyShape& shape = state.ruleset->scan_index().key_shapes[regex];
       if (shape.kind != ScanIndex::KeyShape::Kind::kPattern) return has_shape(shape, key);
@@ -333,7 +333,7 @@ std::string_view variable_text(TransactionState& state, VariableId variable, std
     for (std::uint16_t i = state.values.first(source.lists[list]); i != kNoValue;
          i = state.values.at(i).next) {
       const Value& value = state.values.at(i);
-      if (!key.empty() && !abi::same_name(key, value.key())) continue;
+      if (!key.empty() && !abi::equal_ignoring_case(key, value.key())) continue;
       found = source.names ? value.key() : base::as_text(value.view());
     }
   }

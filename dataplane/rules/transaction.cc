@@ -266,7 +266,7 @@ ResponseBodyNeed Transaction::wants_response_body() const {
       type == nullptr ? std::string_view() : type->value.substr(0, type->value.find(';'));
   for (const abi::StringRef& listed :
        state.ruleset->array<abi::StringRef>(state.header().settings.response_mime_types)) {
-    if (http::equal_ignoring_case(state.text(listed), name)) return ResponseBodyNeed::kInspect;
+    if (abi::equal_ignoring_case(state.text(listed), name)) return ResponseBodyNeed::kInspect;
   }
   return ResponseBodyNeed::kNone;
 }

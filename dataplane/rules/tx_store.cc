@@ -49,7 +49,7 @@ std::uint32_t TxStore::find(std::string_view key, std::uint64_t hash) const {
   const std::uint32_t slot = ruleset_->slot_index().find(*ruleset_, key, hash);
   if (slot != abi::kNone32 || buckets_ == nullptr) return slot;
   for (std::uint16_t at = buckets_[bucket_of(hash)]; at != kNoMember; at = members_[at].next) {
-    if (abi::same_name(members_[at].key, key)) return at;
+    if (abi::equal_ignoring_case(members_[at].key, key)) return at;
   }
   return kNotFound;
 }
