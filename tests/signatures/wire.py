@@ -103,6 +103,8 @@ def wrap(encoding, value, name='value'):
         return post_json(json.dumps({argument: value}))
     if kind == 'json-bare':  # argument is the name, the value is JSON itself
         return post_json('{%s:%s}' % (json_string(argument), value))
+    if kind == 'json-at':  # the value is a body of JSON, sent to this path
+        return post_json(value, target=argument)
     if kind == 'method':
         return request(method=value)
     table = {
