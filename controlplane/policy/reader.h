@@ -18,6 +18,11 @@ std::vector<std::string_view> inspection_keys();
 
 void read_service(YamlReader& reader, const YAML::Node& node, Service& into);
 void read_limits(YamlReader& reader, const YAML::Node& node, std::vector<Limit>& into);
+/// Errors too: a route that an earlier one leaves no request to. O(routes squared).
+void read_routes(YamlReader& reader, const YAML::Node& node, std::vector<Route>& into);
+/// Whether every path that fits the pattern `later` fits `earlier` (limit::route_matches()). Both
+/// start with `/`. O(segments).
+bool pattern_covers(std::string_view earlier, std::string_view later);
 void read_mode(YamlReader& reader, const YAML::Node& node, abi::Mode& into);
 /// Addresses and prefixes, one or a list.
 void read_prefixes(YamlReader& reader, const YAML::Node& node, const std::string& what,

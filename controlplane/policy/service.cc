@@ -96,28 +96,6 @@ void read_client_address(YamlReader& reader, const YAML::Node& node, Service& in
       into.client_address_position);
 }
 
-void read_routes(YamlReader& reader, const YAML::Node& node, std::vector<Route>& into) {
-  if (!node || node.IsNull()) return;
-  for (const YAML::Node& item : items(reader, node, "routes", kRoutesPerServiceMax)) {
-    Route route;
-    if (!item.IsMap()) {
-      reader.complain(item, "a route wants a map of name, method, path");
-      continue;
-    }
-    reader.check_map(item, "a route", {"name", "method", "path"});
-    reader.text(item["method"], "method", route.method);
-    reader.text(item["path"], "path", route.path);
-    if (!route.path.starts_with('/')) {
-      reader.complain(item["path"] ? item["path"] : item,
-                      "a route wants a path that starts with / (* is one segment, a final ** any "
-                      "rest)");
-    }
-    route.name = route.path;
-    if (item["name"]) read_name(reader, item, "a route", route.name);
-    into.push_back(std::move(route));
-  }
-}
-
 bool overlap(const base::IpPrefix& left, const base::IpPrefix& right) {
   return left.bits <= right.bits ? left.contains(right.address) : right.contains(left.address);
 }

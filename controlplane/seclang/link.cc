@@ -196,7 +196,8 @@ void link_nodes(std::vector<Node> nodes, SourceSet& sources, config::Diagnostics
   apply_updates(program, reporter);
   apply_settings(program.settings, sources, reporter, rules);
   RuleBuilder(program, sources, reporter, rules).run(find_removed(program, reporter));
-  report_unreachable(rules, reporter);
+  // Only of rules that are as they were meant.
+  if (diagnostics.ok()) report_unreachable(rules, reporter);
   report_unkeyed_collections(rules, reporter);
 }
 

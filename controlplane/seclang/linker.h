@@ -85,7 +85,8 @@ std::optional<std::uint32_t> read_data(const std::string& path, const Place& pla
                                        SourceSet& sources, Reporter& reporter, LinkedRules& rules);
 
 /// Rules that an unconditional action in front of them always skips, or after which they can never
-/// run: reported with what to do.
+/// run: errors with what to do; warnings where the engine's mode or a ctl may take that action out.
+/// O(rules log rules), and the controls once for each such action.
 void report_unreachable(const LinkedRules& rules, Reporter& reporter);
 
 /// Persistent collections that rules use and that none gives a key.

@@ -5,7 +5,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "controlplane/policy/reader.h"
 #include "dataplane/abi/policy_view.h"
+#include "dataplane/limit/keys.h"
 
 namespace sluice::policy {
 namespace {
@@ -125,6 +131,56 @@ TEST(Policy, ALimitOnAnUnknownKeyIsNamed) {
             "5:31: expected header:NAME\n");
   EXPECT_EQ(complaints(service("    limits: [{ name: x, key: [route, route], rate: 1/s }]\n")),
             "5:38: 'route' stands twice in this key\n");
+}
+
+TEST(Policy, ARouteThatNoRequestReachesIsRefused) {
+  const auto routes = [](const std::string& list) {
+    return complaints(service("    routes:\n" + list));
+  };
+  EXPECT_EQ(routes("      - { name: all, path: /api }\n"
+                   "      - { name: item, method: GET, path: /api/items/* }\n"),
+            "7:9: no request reaches this route: all (line 6) fits all of its requests first (put "
+            "it before that one, or remove it)\n");
+  EXPECT_EQ(routes("      - { method: GET, path: /a/* }\n      - { method: GET, path: /a/* }\n"),
+            "7:9: no request reaches this route: /a/* (line 6) fits all of its requests first (put "
+            "it before that one, or remove it)\n");
+  // Something is left to each of these.
+  EXPECT_EQ(routes("      - { method: GET, path: /api }\n      - { path: /api }\n"
+                   "      - { path: /b/* }\n      - { path: /b }\n      - { path: /c/d }\n"
+                   "      - { path: /c/* }\n      - { path: /c/** }\n"),
+            "");
+  EXPECT_EQ(routes("      - { path: \"/a/b*\" }\n      - { path: \"/a/**/b\" }\n"),
+            "6:17: no request has this path: * stands for a whole segment, and ** only at the "
+            "end\n"
+            "7:17: no request has this path: * stands for a whole segment, and ** only at the "
+            "end\n");
+}
+
+/// Every pattern and path of up to three segments out of few names: what covers is what matches.
+TEST(Policy, ARouteCoversAnotherIfItMatchesAllItsPaths) {
+  std::vector<std::string> patterns{"/"}, paths{"/"};
+  for (std::size_t depth = 0, begin = 0; depth < 3; ++depth) {
+    const std::size_t end = patterns.size();
+    for (std::size_t i = begin; i < end; ++i) {
+      if (patterns[i].ends_with("**")) continue;
+      const std::string base = patterns[i] == "/" ? "" : patterns[i];
+      for (const char* segment : {"/a", "/b", "/*", "/**"}) patterns.push_back(base + segment);
+    }
+    begin = end;
+  }
+  for (std::size_t i = 0; i < 1 + 3 + 9 + 27; ++i) {
+    for (const char* segment : {"/a", "/b", "/c"}) {
+      paths.push_back((paths[i] == "/" ? "" : paths[i]) + segment);
+    }
+  }
+  for (const std::string& earlier : patterns) {
+    for (const std::string& later : patterns) {
+      const bool all = std::all_of(paths.begin(), paths.end(), [&](const std::string& path) {
+        return !limit::route_matches(later, path) || limit::route_matches(earlier, path);
+      });
+      EXPECT_EQ(pattern_covers(earlier, later), all) << earlier << " before " << later;
+    }
+  }
 }
 
 TEST(Policy, LimitsThatCannotWorkAreRefused) {

@@ -296,7 +296,7 @@ TEST(Includes, MayNameTheFolderOfTheInstance) {
   EXPECT_EQ(link(), "1 rules\n" + others);
 }
 
-TEST(Unreachable, RulesBehindAnUnconditionalEndAreNamed) {
+TEST(Unreachable, RulesBehindAnUnconditionalEndAreErrors) {
   const Linked linked(
       "SecAction \"id:1,phase:1,pass,skipAfter:END\"\n"
       "SecRule ARGS x \"id:2,phase:1\"\n"
@@ -307,12 +307,44 @@ TEST(Unreachable, RulesBehindAnUnconditionalEndAreNamed) {
       "SecRule ARGS x \"id:6,phase:1\"\n"
       "SecRule ARGS \"@unconditionalMatch\" \"id:7,phase:2,deny\"\n"
       "SecRule ARGS x \"id:8,phase:2\"\n");
-  ASSERT_EQ(linked.errors, "");
-  EXPECT_EQ(linked.warnings,
+  EXPECT_EQ(linked.errors,
             "2:1: rule 2 can never run: rule 1 at /rules/test.conf:1:1 always ends or skips this "
             "part of the phase (remove one of them)\n"
             "7:1: rule 6 can never run: rule 5 at /rules/test.conf:6:1 always ends or skips this "
             "part of the phase (remove one of them)\n");
+  EXPECT_EQ(linked.warnings, "");
+}
+
+TEST(Unreachable, AJumpOverTheEndReachesTheRest) {
+  // "If, else": rule 3 runs where rule 1 matches.
+  const Linked linked(
+      "SecRule ARGS x \"id:1,phase:1,pass,skipAfter:ELSE\"\n"
+      "SecAction \"id:2,phase:1,pass,skipAfter:END\"\n"
+      "SecMarker ELSE\n"
+      "SecRule ARGS y \"id:3,phase:1\"\n"
+      "SecMarker END\n"
+      "SecRule ARGS z \"id:4,phase:1,pass,skip:1\"\n"
+      "SecAction \"id:5,phase:1,deny\"\n"
+      "SecRule ARGS y \"id:6,phase:1\"\n");
+  EXPECT_EQ(linked.errors, "");
+  EXPECT_EQ(linked.warnings, "");
+}
+
+TEST(Unreachable, WhatAControlMayTakeOutIsAWarning) {
+  const std::string rest =
+      "SecAction \"id:5,phase:1,deny,tag:'end'\"\n"
+      "SecRule ARGS y \"id:6,phase:1\"\n";
+  for (const std::string take_out :
+       {"SecRuleEngine DetectionOnly\n",
+        "SecRule ARGS x \"id:1,phase:1,pass,ctl:ruleEngine=Off\"\n",
+        "SecRule ARGS x \"id:1,phase:1,pass,ctl:ruleRemoveById=4-9\"\n",
+        "SecRule ARGS x \"id:1,phase:1,pass,ctl:ruleRemoveByTag=end\"\n"}) {
+    const Linked linked(take_out + rest);
+    EXPECT_EQ(linked.errors, "") << take_out;
+    EXPECT_NE(linked.warnings.find("rule 6 can never run"), std::string::npos) << take_out;
+  }
+  const Linked other("SecRule ARGS x \"id:1,phase:1,pass,ctl:ruleRemoveByTag=begin\"\n" + rest);
+  EXPECT_NE(other.errors.find("rule 6 can never run"), std::string::npos);
 }
 
 TEST(Persistent, WhatCanNeverWorkIsAnError) {
