@@ -9,8 +9,8 @@ spelling that means the same, both versions, both forms of targets, one empty li
 
 from http_cases import Request
 
-SEGMENTS = [b"x", b"api", b"v1;a=b", b"%20", b"a.b", b"~u", b"a-b_c", b"(1)", b"a,b", b"a:b", b"@"]
-QUERIES = [b"", b"", b"?", b"?a=1", b"?a=1&a=2", b"?q=%0d%0a", b"?/../", b"?a=http://b/", b"?x=[1]"]
+SEGMENTS = [b"x", b"api", b"v1;a=b", b"%20", b"%61pi", b"x%5A%7a9", b"a.b", b"~u", b"a-b_c", b"(1)", b"a,b", b"a:b", b"@"]
+QUERIES = [b"", b"", b"?", b"?a=1", b"?%61=%62", b"?a=1&a=2", b"?q=%0d%0a", b"?/../", b"?a=http://b/", b"?x=[1]"]
 NAMES = [b"X-A", b"Accept", b"x-content-length", b"Transfer-Encodings", b"X.Dot", b"Keep-Alive", b"TE", b"Trailer",
          b"Via", b"User-Agent", b"Referer", b"Pragma", b"!#$%&'*+-.^_`|~"]
 VALUES = [b"", b"v", b"5", b"chunked", b"a, b;q=0.1", b'"quoted, comma"', b"a\tb", b"\xc3\xa9", b"0\\r\\n", b"close",

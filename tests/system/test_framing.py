@@ -271,8 +271,11 @@ def mutated(rng, stream):
 
 def comparable(text):
     """A target as all write it: records have U+FFFD for bytes that are no UTF-8, HAProxy drops a
-    default port, nginx a whole authority (RFC 9112 section 3.2.2), Apache and Python a second slash."""
+    default port, nginx a whole authority (RFC 9112 section 3.2.2), Apache and Python a second slash;
+    Apache decodes escapes of letters and digits, which mean the same (RFC 3986 section 6.2.2.2)."""
     text = re.sub("\ufffd+", "\ufffd", text)
+    text = re.sub("%(3[0-9]|[46][1-9a-f]|[57][0-9a])", lambda escape: chr(int(escape[1], 16)), text,
+                  flags=re.IGNORECASE)
     text = re.sub(r"\Ahttp://[^/?#]*(?=[/?]|\Z)", "", text, flags=re.IGNORECASE)
     return re.sub(r"\A//+", "/", text) or "/"
 

@@ -43,6 +43,20 @@ def shadow_shows_what_would_differ():
         check(seen == [3, 3], f"a push, a promotion and a rollback were seen as {seen} changes")
 
 
+def shadow_shows_what_would_get_through():
+    """CP8: rules that switch others off are seen before promotion by what they would let pass."""
+    with Lab("weaker", rules=WIDER) as lab:
+        lab.push()
+        lab.write_rules('SecRule REQUEST_URI "@beginsWith /free" "id:9,phase:1,pass,nolog,ctl:ruleEngine=Off"\n'
+                        + WIDER + "SecRuleRemoveById 1002\n")
+        lab.ctl_json("stage")
+        for target in ("/?name=O'Brien", "/free?name=evil-marker", "/?name=evil-marker"):
+            check(lab.curl(target)[0] == 403, f"{target}: the live rules do not block")
+        found = wait_for(lambda: (lab.ctl_json("generations").get("differences") or {}).get("differ", 0) >= 2
+                         and lab.ctl_json("generations")["differences"], 5, "the differences")
+        check((found["differ"], found["weaker"], found["stricter"]) == (2, 2, 0), f"differences: {found}")
+
+
 def bad_push_changes_nothing():
     with Lab("badpush", rules=GOOD) as lab:
         lab.push()
@@ -206,5 +220,6 @@ def bundles_are_signed_and_newer():
 
 
 if __name__ == "__main__":
-    main(shadow_shows_what_would_differ, bad_push_changes_nothing, switches_work_at_once_and_stay,
+    main(shadow_shows_what_would_differ, shadow_shows_what_would_get_through, bad_push_changes_nothing,
+         switches_work_at_once_and_stay,
          resets_hold_no_generation, slow_requests_keep_no_push_out, bundles_are_signed_and_newer)

@@ -72,6 +72,20 @@ TEST(Engine, UninspectedTrafficPassesUntouched) {
   EXPECT_EQ(rig.push(engine::Side::kOutside, udp.build()).fate, Fate::kForward);
 }
 
+TEST(Engine, OP14_OtherPortsAndAddressesLeaveAsTheyCameAndAreCounted) {
+  EngineRig rig;
+  PacketBuilder port, address6;
+  port.to("198.51.100.2", 8080).data(kBad);
+  address6.from("2001:db8::7", 40000).to("2001:db8::99", 80).data(kBad);
+  const Frame frames[] = {port.build(), address6.build()};
+  for (const Frame& frame : frames) {
+    EXPECT_EQ(rig.push(engine::Side::kOutside, frame).fate, Fate::kForward);
+    EXPECT_EQ(rig.to_server.back()->frame, frame);
+  }
+  EXPECT_EQ(rig.to_server.size(), 2U);
+  EXPECT_EQ(rig.count(abi::CounterId::kUninspected), 2U);
+}
+
 TEST(Engine, OneSegmentOfGoodAndBadIsTrimmed) {
   EngineRig rig;
   Dialog dialog(rig);

@@ -162,6 +162,28 @@ TEST(Evaluator, HB19_AttacksInBinaryMessagesAreFoundRaw) {
   EXPECT_EQ(judge(rules, post("application/cbor", "\xa1\x61\x61\x67<attack"s)).ids, Ids{1});
 }
 
+/// A query is no more than the value that it is: in JSON, as an argument, alone or one of a batch.
+TEST(Evaluator, HB17_AnAttackInAQueryIsFoundInEveryForm) {
+  const std::string rules =
+      "SecRule REQUEST_HEADERS:Content-Type \"@contains json\" "
+      "\"id:9,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+      "SecRule ARGS|REQUEST_BODY \"@contains <attack\" \"id:1,phase:2,deny,log\"\n";
+  std::string aliases;
+  for (int i = 0; i < 1000; ++i) aliases += "a" + std::to_string(i) + ":login(n:1) ";
+  const std::string query = "{" + aliases + "z:login(n:\\\"<attack\\\")}";
+  EXPECT_EQ(judge(rules, post("application/json", R"({"query":")" + query + R"("})")).ids, Ids{1});
+  EXPECT_EQ(
+      judge(rules, post("application/json", R"([{"query":"{a}"},{"query":")" + query + R"("}])"))
+          .ids,
+      Ids{1});
+  EXPECT_EQ(judge(rules, post("application/json",
+                              R"({"query":"query($n:ID){a}","variables":{"n":"<attack"}})"))
+                .ids,
+            Ids{1});
+  EXPECT_EQ(judge(rules, post("application/graphql", query)).ids, Ids{1});
+  EXPECT_EQ(judge(rules, get("/graphql?query={login(n:%22%3Cattack%22)}")).ids, Ids{1});
+}
+
 TEST(Evaluator, CP9_WhatAMacroGivesIsNotExpandedAgain) {
   const std::string rules = "SecRule ARGS:a \"@streq %{ARGS.b}\" \"id:1,phase:2,deny,log\"\n";
   EXPECT_EQ(judge(rules, get("/?a=%25{ARGS.c}&b=%25{ARGS.c}&c=x")).ids, Ids{1});

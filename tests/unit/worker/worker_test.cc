@@ -58,7 +58,7 @@ class Machine {
     settings.huge_pages = io::HugePages::kOff;
     auto started = io::start_eal(settings);
     SLUICE_CHECK(started.ok());
-    auto made = io::make_pool("frames", 2047, 1500, SOCKET_ID_ANY);
+    auto made = io::make_pool("frames", 4095, 1500, SOCKET_ID_ANY);  // more than a ring holds
     SLUICE_CHECK(made.ok());
     pool = made.value();
     for (std::size_t side = 0; side < 2; ++side) open_port(side);
@@ -316,6 +316,33 @@ TEST_F(TwoWorkers, AFlowOfAStalledWorkerGetsWhatOnFailureSaysAndItsOwnQueueWaits
     EXPECT_EQ(count(1, abi::CounterId::kRxPackets), 4U);
     EXPECT_EQ(dropped(0, abi::Reason::kTcpNoFlow) + dropped(1, abi::Reason::kTcpNoFlow),
               8U - of_stalled);
+    TearDown();
+  }
+}
+
+/// Never forwarded for want of room, whatever on_failure says: the worker is slow, not gone.
+TEST_F(TwoWorkers, OP10_WhatIsTooMuchForAWorkerIsDroppedAndNothingPasses) {
+  for (const bool bypass : {false, true}) {
+    start(0, bypass);
+    held_ = 1;
+    unsigned port = 40000;
+    while (count(0, abi::CounterId::kSteeredOut) == 0) {
+      arrive(Side::kOutside, 0, of_client(++port, 1, net::kAck).build());
+    }
+    for (std::size_t i = 0; i < 2; ++i) (void)left(static_cast<Side>(i));
+    const Frame frame = of_client(port, 1, net::kAck).build();
+    constexpr std::size_t kTooMany = kSteerRingFrames + 100;
+    for (std::size_t i = 0; i < kTooMany; ++i) arrive(Side::kOutside, 0, frame);
+    const std::uint64_t waiting = count(0, abi::CounterId::kSteeredOut);
+    EXPECT_GE(dropped(0, abi::Reason::kSteerFull), 100U);
+    EXPECT_EQ(dropped(0, abi::Reason::kSteerFull) + waiting, kTooMany + 1);
+    EXPECT_EQ(count(0, abi::CounterId::kUninspected), 0U);
+    EXPECT_TRUE(left(Side::kInside).empty());
+    held_ = kWorkers;
+    for (std::size_t i = 0; i < kTooMany && dropped(1, abi::Reason::kTcpNoFlow) < waiting; ++i) {
+      settle();
+    }
+    EXPECT_EQ(dropped(1, abi::Reason::kTcpNoFlow), waiting);
     TearDown();
   }
 }
