@@ -89,7 +89,6 @@ bool Connection::icmp_plausible(Pools& pools, Direction direction, std::uint32_t
 
 /// Flags, window and timestamp. RFC 9293 section 3.10.7.4, RFC 7323 section 5.3.
 Reason Connection::check_header(const Placed& placed, const net::ParsedPacket& packet) const {
-  if (packet.has_flag(net::kSyn)) return Reason::kTcpSynEstablished;
   if (!packet.has_flag(net::kAck)) return Reason::kTcpNoAck;
   const Half& sender = half(placed.direction);
   const Half& receiver = half(flow::opposite(placed.direction));
@@ -269,8 +268,9 @@ Outcome Connection::on_known(Pools& pools, const Placed& placed, Segment& segmen
 Outcome Connection::leave_or_hold(Pools& pools, const Placed& placed, Segment& segment) {
   Half& sender = half_of(placed.direction);
   const std::int64_t end = deliverable_end(pools, sender, placed.end);
-  const bool next = sender.held_count == 0 && placed.begin <= sender.forwarded;
-  const bool leaves = next && end <= sender.allowed && (!placed.fin || end_allowed(sender));
+  // Where others wait, they end beyond what is allowed, and this segment behind them.
+  const bool leaves = placed.begin <= sender.forwarded && end <= sender.allowed &&
+                      (!placed.fin || end_allowed(sender));
   if (!segment.enforce || leaves) {
     mark_forwarded(pools, sender, end);
     if (placed.fin) sender.fin_forwarded = true;

@@ -53,10 +53,11 @@ class Connection {
   /// Starts, or starts again after close(): the handshake is complete.
   void open(const Handshake& handshake, base::Nanos now);
 
-  /// Judges one segment that is no part of a handshake, shows `sink` the bytes that it makes
-  /// contiguous (of both directions, by their `direction`), and says what becomes of it. Packets
-  /// held before may be released or discarded through `sink` by the same call, before the outcome:
-  /// they go first. Work: the segment, and at most abi::kInspectBytesPerCall of bytes that waited.
+  /// Judges one segment without SYN that is no part of a handshake, shows `sink` the bytes that it
+  /// makes contiguous (of both directions, by their `direction`), and says what becomes of it.
+  /// Packets held before may be released or discarded through `sink` by the same call, before the
+  /// outcome: they go first. Work: the segment, and at most abi::kInspectBytesPerCall of bytes that
+  /// waited.
   template <SegmentSink Sink>
   Outcome on_segment(Pools& pools, Direction direction, Segment& segment, Sink& sink);
 

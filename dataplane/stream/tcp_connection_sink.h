@@ -24,7 +24,7 @@ Outcome Connection::on_segment(Pools& pools, Direction direction, Segment& segme
   if (segment.enforce && net::needs_normalising(packet)) net::normalise(segment.frame, packet);
   const bool in_order = placed.begin <= sender.received;
   Outcome outcome;
-  if (packet.has_flag(net::kRst) && !packet.has_flag(net::kSyn)) {
+  if (packet.has_flag(net::kRst)) {
     outcome = on_reset(pools, placed, segment);
   } else {
     outcome.reason = check_header(placed, packet);

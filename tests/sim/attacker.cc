@@ -415,7 +415,8 @@ void World::attack_urgent() {
     segment.flags = kRst | kUrg;
     segment.seq += random.chance(50) ? 1 : 0;
   } else {
-    segment.ack = client_.isn() + 1;
+    // Of the SYN that the server has answered: its numbers are its own.
+    segment.ack = (server_.peer_isn() != 0 ? server_.peer_isn() : client_.isn()) + 1;
     segment.flags = kAck | kUrg;
     if (random.chance(60)) {
       segment.flags = kSyn | kAck;  // with the flag it would be dropped

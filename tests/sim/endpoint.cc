@@ -12,6 +12,7 @@ constexpr Nanos kRtoMin = 200 * kMilli, kRtoMax = 1600 * kMilli;
 constexpr std::int64_t kWindowBytes = 30000;
 constexpr std::uint8_t kSkipped = 0x1e;  ///< an option of experiments that is skipped (RFC 4727)
 constexpr std::size_t kSackBlocksMax = 4;
+constexpr std::int64_t kAgainBytes = 4000, kJoinedBytes = 1300;
 
 }  // namespace
 
@@ -145,12 +146,12 @@ Nanos Endpoint::next_timer() const {
   return next;
 }
 
-/// Sends stream bytes in segments; the FIN with or behind the last of them.
-void Endpoint::send_from(std::int64_t offset, std::int64_t end, Nanos now) {
+/// Sends stream bytes in segments, or joined in one; the FIN with or behind the last of them.
+void Endpoint::send_from(std::int64_t offset, std::int64_t end, Nanos now, bool joined) {
   const auto size = static_cast<std::int64_t>(out_.size());
   while (offset < end || (offset == size && fin_wanted_ && end > size)) {
-    std::int64_t bytes = random_.between(1, options_.segment_bytes);
-    if (options_.tiny_segments && random_.chance(40)) {
+    std::int64_t bytes = joined ? end - offset : random_.between(1, options_.segment_bytes);
+    if (options_.tiny_segments && !joined && random_.chance(40)) {
       bytes = random_.between(1, 8);
       count(Oddity::kTinySegments);
     }
@@ -194,7 +195,12 @@ void Endpoint::work(Nanos now) {
       count(Oddity::kResegment);
       random_ = Random(random_.next());
     }
-    send_from(una_, std::min(nxt_, una_ + 4000), now);
+    if (options_.joins) {
+      count(Oddity::kJoined);
+      send_from(una_, std::min(nxt_, una_ + kJoinedBytes), now, true);
+    } else {
+      send_from(una_, std::min(nxt_, una_ + kAgainBytes), now);
+    }
     arm(now);
   } else if (nxt_ < end && nxt_ < edge_) {
     const bool idle = una_ == nxt_;

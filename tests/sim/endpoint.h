@@ -66,6 +66,7 @@ class Endpoint {
     int window_scale = 5;
     unsigned segment_bytes = 500;
     bool tiny_segments = false, resegment = false, keep_alive = false;
+    bool joins = false;  ///< a retransmission is one segment, of all that fits
     bool zero_window = false;
     bool handshake_data = false;
     bool ipv6 = false, ip6_headers = false;
@@ -117,7 +118,7 @@ class Endpoint {
 
   void emit(const Tcp& segment);
   void send_ack(Nanos now);
-  void send_from(std::int64_t offset, std::int64_t end, Nanos now);
+  void send_from(std::int64_t offset, std::int64_t end, Nanos now, bool joined = false);
   void on_closed(const Tcp& segment, Nanos now);
   void on_syn(const Tcp& segment, Nanos now);
   bool sound(const Tcp& segment, std::int64_t offset, Nanos now);

@@ -135,19 +135,23 @@ class EngineAppliance final : public Appliance {
     rig_->now = std::max(rig_->now, begun_ + (now - world_begun_));
   }
 
+  /// What has left on both sides, in the order in which it did.
   void collect() {
-    for (auto* left : {&rig_->to_server, &rig_->to_client}) {
-      const bool to_server = left == &rig_->to_server;
-      for (auto& sent : *left) {
-        Tcp segment;
-        if (!to_server && !read_ip(sent->frame).fragment && read_frame(sent->frame, segment) &&
-            segment.has(kSyn) && segment.has(kAck)) {
-          shakes_.push_back({segment.ack - 1, segment.seq});
-        }
-        outbox.emplace_back(to_server, std::move(sent->frame));
+    auto server = rig_->to_server.begin(), client = rig_->to_client.begin();
+    while (server != rig_->to_server.end() || client != rig_->to_client.end()) {
+      const bool to_server =
+          client == rig_->to_client.end() ||
+          (server != rig_->to_server.end() && (*server)->order < (*client)->order);
+      test::Left& sent = **(to_server ? server++ : client++);
+      Tcp segment;
+      if (!to_server && !read_ip(sent.frame).fragment && read_frame(sent.frame, segment) &&
+          segment.has(kSyn) && segment.has(kAck)) {
+        shakes_.push_back({segment.ack - 1, segment.seq});
       }
-      left->clear();
+      outbox.emplace_back(to_server, std::move(sent.frame));
     }
+    rig_->to_server.clear();
+    rig_->to_client.clear();
   }
 
   void on_inspected(std::uint64_t flow, int direction, std::uint64_t offset, base::Bytes bytes) {

@@ -86,7 +86,9 @@ namespace sluice::sim {
   X(kWideAhead, "wide_ahead", "data further ahead than copies are kept, in a wide window")  \
   X(kReuseSame, "reuse_same", "the connection's own SYN again, behind a reset")             \
   X(kReuseOld, "reuse_old", "a new SYN behind a reset, then data by the old numbers")       \
-  X(kFinTwice, "fin_twice", "a FIN beyond a gap, and another one or data behind it")
+  X(kFinTwice, "fin_twice", "a FIN beyond a gap, and another one or data behind it")        \
+  /* of honest stacks */                                                                    \
+  X(kJoined, "joined", "a retransmission joins segments, and nothing is sent beside it")
 
 enum class Oddity : std::uint8_t {
 #define SLUICE_X(enumerator, name, meaning) enumerator,
@@ -99,7 +101,10 @@ inline constexpr std::size_t kFirstHostile = static_cast<std::size_t>(Oddity::kP
 inline constexpr std::size_t kDrawnApart = static_cast<std::size_t>(Oddity::kSack);
 inline constexpr std::size_t kHostileApart = static_cast<std::size_t>(Oddity::kSackLie);
 constexpr bool is_hostile(std::size_t oddity) {
-  if (oddity == static_cast<std::size_t>(Oddity::kSmallPools)) return false;
+  if (oddity == static_cast<std::size_t>(Oddity::kSmallPools) ||
+      oddity == static_cast<std::size_t>(Oddity::kJoined)) {
+    return false;
+  }
   return (oddity >= kFirstHostile && oddity < kDrawnApart) || oddity >= kHostileApart;
 }
 

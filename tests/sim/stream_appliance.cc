@@ -51,6 +51,7 @@ struct Flow {
   std::size_t record = 0;          ///< in Appliance::inspected
   std::int64_t message_begin = 0;  ///< of the request under way
   bool late = false;               ///< a verdict was put off
+  bool waits_for_server = false;   ///< until the server has all that has left
   bool block_next = false;
   std::int64_t allow = 0;
   bool more_work = false;
@@ -74,6 +75,7 @@ class StreamAppliance final : public Appliance {
 
   void start(std::uint64_t seed, const Conditions& conditions) override {
     random_ = Random(seed);
+    wait_random_ = Random(seed ^ 0x333);
     late_verdicts_ = conditions.late_verdicts;
     const stream::PoolSizes few = {conditions.blocks, kFewHeld};
     pools_.emplace(pool_memory_.span(), conditions.blocks != 0 ? few : kPoolSizes);
@@ -118,7 +120,7 @@ class StreamAppliance final : public Appliance {
       Flow* flow = flows_->at(i);
       if (flow == nullptr) continue;
       current_ = flow;
-      if (flow->late) {
+      if (flow->late && verdict_is_there(*flow)) {
         flow->late = false;
         if (flow->block_next) {
           note_block(flow->allow);
@@ -174,6 +176,7 @@ class StreamAppliance final : public Appliance {
       if (late_verdicts_ && random_.chance(40)) {
         if (counts != nullptr) ++(*counts)[static_cast<std::size_t>(Oddity::kLateVerdict)];
         flow.late = true;
+        flow.waits_for_server = wait_random_.chance(30);
         flow.block_next = bad;
         flow.allow = bad ? begin : flow.message_begin;
         progress.allowed = flow.message_begin - 1;
@@ -271,6 +274,13 @@ class StreamAppliance final : public Appliance {
     if (outcome.fate == stream::Fate::kHold) ++kept_;
   }
 
+  /// Some verdicts wait until the server has all that has left, as what is behind an upgrade or a
+  /// full pipeline does: then that must not wait for the verdict in turn.
+  [[nodiscard]] static bool verdict_is_there(const Flow& flow) {
+    const stream::Half& sender = flow.tcp.half(Direction::kToServer);
+    return !flow.waits_for_server || sender.acknowledged >= sender.forwarded;
+  }
+
   /// From here on no byte of the client's leaves at or behind `allowed` that had not left before.
   void note_block(std::int64_t allowed) {
     Flow& flow = *current_;
@@ -320,7 +330,7 @@ class StreamAppliance final : public Appliance {
   std::size_t kept_ = 0;
   std::string problem_;
   Flow* current_ = nullptr;
-  Random random_{1};
+  Random random_{1}, wait_random_{1};
   bool late_verdicts_ = false;
   Nanos now_ = 0;
 };

@@ -110,8 +110,8 @@ std::string WireMonitor::check_syn(const Tcp& segment) {
   if (!segment.payload.empty()) return "a SYN with data left";
   if (segment.has(kFin) || segment.has(kRst)) return "a SYN with FIN or RST left";
   if (segment.has(kAck)) return "a SYN-ACK of the client left";
-  // What completed the handshake may wait here still, with a new connection behind it.
-  if (phase_ == Phase::kAnswered && segment.seq != client_isn_ && !held_) {
+  // What completed the handshake may wait or be blocked here, with a new connection behind it.
+  if (phase_ == Phase::kAnswered && segment.seq != client_isn_ && !completed_) {
     return "another SYN left behind the SYN-ACK";
   }
   if (phase_ == Phase::kOpen && segment.seq == client_isn_) {
@@ -168,8 +168,7 @@ std::string WireMonitor::check_numbers(const Tcp& segment) {
   // Of a connection that is gone the engine resets what acknowledges nothing at 0, with whatever
   // number it has for its acknowledgement (RFC 9293 section 3.10.7.1): no server heeds it.
   if (replies_ && segment.has(kRst) && segment.has(kAck) && segment.seq == 0) return "";
-  // What was held leaves in one call with what resets both ends, and the bench sorts by direction.
-  if (segment.has(kAck) && !held_ && distance(server_next_, segment.ack) > 0) {
+  if (segment.has(kAck) && distance(server_next_, segment.ack) > 0) {
     return "an acknowledgement of what the server never sent left";
   }
   if (segment.has(kRst)) {
@@ -243,12 +242,13 @@ std::string WireMonitor::to_client(const Tcp& segment) {
   const std::uint32_t end = segment.seq + length + (segment.has(kFin) ? 1 : 0);
   if (distance(server_next_, end) > 0) server_next_ = end;
   if (!segment.has(kAck)) return "";
-  // The appliance's own reply acknowledges what it has kept to itself.
-  const bool replied = replies_ && phase_ == Phase::kOpen;
+  // The appliance's own reply acknowledges what it has kept to itself, and the server never did.
+  const bool replied =
+      replies_ && (phase_ == Phase::kOpen || completed_) && !server_acks_.contains(segment.ack);
   if (distance(highest_, segment.ack) > 0 && !replied) {
     return "the server's acknowledgement of what never left, left";
   }
-  if (distance(una_, segment.ack) > 0) una_ = segment.ack;
+  if (distance(una_, segment.ack) > 0 && !replied) una_ = segment.ack;
   const std::uint32_t edge = segment.ack + (std::uint32_t{segment.window} << server_scale_);
   if (distance(edge_, edge) > 0) edge_ = edge;
   return "";

@@ -78,10 +78,11 @@ Plan draw_apart(Plan plan) {
 
 /// And later still.
 Plan draw_last(Plan plan) {
-  Random random(plan.seed ^ 0xbbb);
+  Random random(plan.seed ^ 0xbbb), latest(plan.seed ^ 0xddd);
   const auto draw = [&](Oddity oddity, unsigned percent) {
     plan.oddities[static_cast<std::size_t>(oddity)] = random.chance(percent);
   };
+  plan.oddities[static_cast<std::size_t>(Oddity::kJoined)] = latest.chance(20);
   draw(Oddity::kSmallPools, 8);
   if (plan.honest) return plan;
   for (const Oddity oddity : {Oddity::kUrgentPointer, Oddity::kSynScale, Oddity::kFarThird,
@@ -162,6 +163,7 @@ void World::set_up(const Plan& plan) {
   options.ip6_headers = options.ipv6 && has(Oddity::kIp6Headers);
   options.sack = has(Oddity::kSack);
   options.dsack = has(Oddity::kDsack);
+  options.joins = has(Oddity::kJoined);
   options.seed = plan.seed ^ 0x44;
   if (has(Oddity::kSequenceWrap)) {
     count(Oddity::kSequenceWrap);

@@ -25,6 +25,8 @@ import unit
 SEEDS = "20000"
 # What the sinks of stream/ are compiled into: a header's mutation changes these.
 STREAM_USERS = {
+    unit.ENGINE: ["dataplane/stream/tcp_connection.cc"] + [
+        f"dataplane/engine/{which}.cc" for which in ("blocking", "flow_timers", "flows")],
     "tests/sim/stream_sim": ["dataplane/stream/tcp_connection.cc", "tests/sim/stream_appliance.cc"],
     unit.STREAM: ["dataplane/stream/tcp_connection.cc"] + [
         f"tests/unit/stream/tcp_{which}_test.cc" for which in ("bounds", "data", "options", "state")],

@@ -183,6 +183,7 @@ std::uint32_t EngineRig::pins() const {
 void EngineRig::leave(Side out, base::Bytes frame) {
   guard_allocations(false);
   auto left = std::make_unique<Left>();
+  left->order = frames_left_++;
   left->frame.assign(frame.begin(), frame.end());
   net::parse(left->frame, {}, left->parsed);
   // In monitor what is unsound passes.

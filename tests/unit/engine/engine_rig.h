@@ -47,6 +47,7 @@ struct RigRecord {
 
 /// A frame that left, with what it says.
 struct Left {
+  std::uint64_t order;  ///< how many left before it, on either side
   Frame frame;
   net::ParsedPacket parsed;  ///< views into `frame`
   [[nodiscard]] std::string payload() const { return std::string(base::as_text(parsed.payload())); }
@@ -104,6 +105,7 @@ class EngineRig {
   std::unique_ptr<engine::Generation> open(const std::string& rules, std::uint64_t number);
 
   RigOptions options_;
+  std::uint64_t frames_left_ = 0;
   base::HashKey key_{};
   std::vector<Slot> slots_;
   struct Ring {

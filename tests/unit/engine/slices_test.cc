@@ -109,6 +109,7 @@ TEST(Slices, AFinWaitsBehindTheRequest) {
       EXPECT_EQ(dialog.client(kGood, kFin | net::kPsh).fate, Fate::kKept);
     }
     EXPECT_TRUE(rig.to_server.empty() || !rig.to_server.back()->has(net::kFin));
+    EXPECT_EQ(dialog.server_read(), "");
     rig.judge_on();
     EXPECT_EQ(dialog.server_read(), kGood);
     EXPECT_TRUE(rig.to_server.back()->has(net::kFin));
