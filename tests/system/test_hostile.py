@@ -5,14 +5,16 @@
 Bounds asserted are those of docs/limits.md; times are printed as figures.
 """
 
+import itertools
 import os
 import random
+import socket
 import statistics
 import threading
 import time
 import zlib
 
-from lab import SERVER4, SOURCE, Lab, check, figure, main, wait_for
+from lab import SERVER4, SOURCE, Failure, Lab, check, figure, main, wait_for
 from rawtcp import SYN, Connection, Link, tcp_segment
 
 RULES = r'''
@@ -20,6 +22,14 @@ SecRequestBodyAccess On
 SecRule ARGS|REQUEST_HEADERS "@contains evil-marker" "id:1001,phase:2,deny,status:403,msg:'marker'"
 SecRule ARGS "@rx ^(a+)+$" "id:1002,phase:2,deny,status:403,msg:'repetition'"
 '''
+POLICY = """
+mode: block
+rules: {{ include: ["{source}/signatures/*.conf"] }}
+services:
+  - name: web
+    addresses: [{server4}, "{server6}"]
+    ports: [80]
+"""
 TIMEOUTS = """
 mode: block
 rules: {{ include: [{home}/rules.conf] }}
@@ -71,6 +81,83 @@ def neighbours_during(lab, what, attack):
            f"{worst:.1f} worst, resident grown {grown} KiB")
     check(worst < 2000, f"a neighbour waited {worst:.0f} ms")
     check(grown < 4096, f"{grown} KiB more resident memory")
+
+
+def round_trips_ms(lab, seconds):
+    """Times of honest requests one after the other on one connection."""
+    times, end = [], time.monotonic() + seconds
+    with lab.socket("client") as peer:
+        peer.settimeout(20)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.connect((SERVER4, 80))
+        while time.monotonic() < end:
+            began = time.monotonic()
+            peer.sendall(b"GET /index.html HTTP/1.1\r\nHost: web\r\n\r\n")
+            data = b""
+            while not data.endswith(b"laboratory\n"):
+                data += peer.recv(4096)
+                check(data.startswith(b"HTTP/1.1 200"), f"an honest request got {data[:60]}")
+            times.append((time.monotonic() - began) * 1000)
+            time.sleep(0.003)
+    return times
+
+
+def long_requests_keep_no_neighbour_waiting():
+    """One worker, one client that sends the longest requests that there are, as many as fit: who
+    shares the worker waits for slices of them, not for requests (docs/limits.md, "At a stretch")."""
+    def attack_once(number):
+        """Milliseconds from its last byte to the answer. As many values as a rule stops between, of
+        text that begins patterns again and again, and new ones each time: scans are remembered."""
+        body = b"&".join(b"k%d=%x.%d%s" % (i, number, i, b"' or '" * 38) for i in range(1000))
+        with lab.socket("client") as peer:
+            peer.settimeout(20)
+            peer.connect((SERVER4, 80))
+            began = time.monotonic()
+            try:
+                peer.sendall(b"PUT /upload/form HTTP/1.1\r\nHost: web\r\nContent-Length: %d\r\nContent-Type: "
+                             b"application/x-www-form-urlencoded\r\n\r\n%s" % (len(body), body[:-1]))
+                time.sleep(0.02)
+                began = time.monotonic()
+                peer.sendall(body[-1:])
+                peer.recv(4096)
+            except ConnectionError:
+                pass  # answered before it was read
+            return (time.monotonic() - began) * 1000
+
+    def attack(stop, first):
+        for number in itertools.count(first):
+            if stop.is_set():
+                return
+            attack_once(number)
+
+    def beside_attackers(lab):
+        stop = threading.Event()
+        threads = [threading.Thread(target=attack, args=(stop, next(salts))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            return round_trips_ms(lab, 4)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    salts = itertools.count(1 << 20, 1 << 16)
+    with Lab("slices", workers=1, guarded=False, policy=POLICY, rules="") as lab:
+        lab.push()
+        rounds = []
+        while len(rounds) < 3:  # others may take this machine's core in any one of them
+            alone = statistics.median(attack_once(next(salts)) for _ in range(5))
+            times = beside_attackers(lab)
+            # Nine of ten: a request that is judged at a stretch stops all who share the worker, but
+            # then few others begin.
+            slow = statistics.quantiles(times, n=10)[-1]
+            figure("long requests: one alone", f"{alone:.1f}", "ms; neighbour's round trip beside four "
+                   f"{statistics.median(times):.2f} (nine of ten {slow:.1f}, worst {max(times):.1f})")
+            if slow < alone / 2:
+                return
+            rounds.append(f"{slow:.1f} ms beside requests of {alone:.1f} ms")
+        raise Failure("a neighbour waits " + ", ".join(rounds))
 
 
 def syn_flood():
@@ -222,4 +309,4 @@ services:
 
 if __name__ == "__main__":
     main(syn_flood, flows_of_many_addresses_and_tiny_segments, slow_heads_and_bodies_are_ended,
-         bombs_are_bounded, a_limit_table_full_of_attackers)
+         bombs_are_bounded, a_limit_table_full_of_attackers, long_requests_keep_no_neighbour_waiting)
