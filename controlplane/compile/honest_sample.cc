@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <bitset>
 #include <string_view>
 #include <vector>
@@ -160,25 +161,18 @@ constexpr std::string_view kSample[] = {
     "first line\nsecond line",
     "name,price\nchair,19.50\n"};
 
+/// A bit for each value of the sample.
+using Values = std::bitset<std::size(kSample)>;
+
 struct Sample {
-  struct Value {
-    std::uint64_t classes;
-    std::bitset<abi::kGramCount> grams;
-  };
-  std::vector<Value> values;
-  std::array<std::uint16_t, abi::kGramCount> with_gram{};
-  std::array<std::uint16_t, 64> with_class{};
+  std::array<Values, abi::kGramCount> with_gram;
+  std::array<Values, 64> with_class;
 
   Sample() {
-    for (const std::string_view text : kSample) {
-      Value value{rules::class_bitmap(base::as_bytes(text)), {}};
-      const Need need = need_of_text(text);
-      for (const rules::Gram pair : need.grams) value.grams.set(pair);
-      for (const rules::Gram pair : need.grams) ++with_gram[pair];
-      for (unsigned bit = 0; bit < 64; ++bit) {
-        if ((value.classes >> bit & 1) != 0) ++with_class[bit];
-      }
-      values.push_back(value);
+    for (std::size_t i = 0; i < std::size(kSample); ++i) {
+      for (const rules::Gram pair : need_of_text(kSample[i]).grams) with_gram[pair].set(i);
+      const std::uint64_t classes = rules::class_bitmap(base::as_bytes(kSample[i]));
+      for (unsigned bit = 0; bit < 64; ++bit) with_class[bit].set(i, (classes >> bit & 1) != 0);
     }
   }
 };
@@ -192,9 +186,27 @@ double smoothed(std::size_t count, double guess) {
   return (static_cast<double>(count) + guess) / (static_cast<double>(std::size(kSample)) + 1);
 }
 
+/// The values that meet a need.
+Values values_with(const Need& need) {
+  Values values = Values().set(), forbidden;
+  for (std::uint64_t left = need.classes; left != 0; left &= left - 1) {
+    values &= sample().with_class[static_cast<std::size_t>(std::countr_zero(left))];
+  }
+  for (std::uint64_t left = need.forbidden; left != 0; left &= left - 1) {
+    forbidden |= sample().with_class[static_cast<std::size_t>(std::countr_zero(left))];
+  }
+  constexpr auto kLines = static_cast<std::size_t>(rules::ByteClass::kOtherWhitespace);
+  if (need.by_line) forbidden &= ~sample().with_class[kLines];
+  values &= ~forbidden;
+  for (const rules::Gram pair : need.grams) values &= sample().with_gram[pair];
+  return values;
+}
+
 }  // namespace
 
-double share_in_sample_of_class(unsigned bit) { return smoothed(sample().with_class[bit], 0.5); }
+double share_in_sample_of_class(unsigned bit) {
+  return smoothed(sample().with_class[bit].count(), 0.5);
+}
 
 double share_in_sample(rules::Gram pair) {
   // Of pairs that the sample lacks, those of rare bytes are the rarest.
@@ -206,27 +218,23 @@ double share_in_sample(rules::Gram pair) {
       guess *= share_in_sample_of_class(static_cast<unsigned>(__builtin_ctzll(classes)));
     }
   }
-  return smoothed(sample().with_gram[pair], guess);
+  return smoothed(sample().with_gram[pair].count(), guess);
 }
 
 double share_in_sample(const Need& need) {
-  std::size_t count = 0;
-  for (const Sample::Value& value : sample().values) {
-    if ((need.classes & ~value.classes) != 0) continue;
-    const bool lines = (value.classes & rules::class_bit(rules::ByteClass::kOtherWhitespace)) != 0;
-    if ((need.forbidden & value.classes) != 0 && !(need.by_line && lines)) continue;
-    count += std::all_of(need.grams.begin(), need.grams.end(),
-                         [&](rules::Gram pair) { return value.grams[pair]; })
-                 ? 1
-                 : 0;
-  }
   double guess = 0.5;
-  for (unsigned bit = 0; bit < 64; ++bit) {
-    if ((need.classes >> bit & 1) != 0) guess *= share_in_sample_of_class(bit);
+  for (std::uint64_t left = need.classes; left != 0; left &= left - 1) {
+    guess *= share_in_sample_of_class(static_cast<unsigned>(std::countr_zero(left)));
   }
   for (const rules::Gram pair : need.grams)
     guess *= std::min(1.0, 3 * share_in_sample(pair) + 0.05);
-  return smoothed(count, guess / (1 + 0.1 * __builtin_popcountll(need.forbidden)));
+  return smoothed(values_with(need).count(), guess / (1 + 0.1 * std::popcount(need.forbidden)));
+}
+
+double share_in_sample(const Needs& needs) {
+  Values values;
+  for (const Need& need : needs) values |= values_with(need);
+  return smoothed(values.count(), 0.5);
 }
 
 }  // namespace sluice::compile

@@ -62,9 +62,12 @@ void append_arrays(Image& image, const Program& program,
   header.groups = append_array(image, program.groups);
   header.keys = append_array(image, program.keys);
   header.group_classes = append_array(image, program.group_classes);
+  header.key_grams = append_array(image, program.key_grams);
   header.set_grams = append_array(image, program.set_grams);
+  header.set_patterns = append_array(image, program.set_patterns);
   header.sets = append_array(image, program.sets);
-  header.set_nodes = append_array(image, program.set_nodes);
+  header.leads = append_array(image, program.leads);
+  header.node_leads = append_array(image, program.node_leads);
   header.zones = append_array(image, program.zones);
   header.databases = append_array(image, databases);
   header.check_rules = append_array(image, program.check_rules);

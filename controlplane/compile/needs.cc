@@ -14,6 +14,12 @@ using rules::Gram;
 
 namespace {
 
+/// More than this many are first merged by their rarest part.
+constexpr std::size_t kMergedOneByOne = 640;
+/// Ways without pairs are kept apart if a smaller share of values than this passes one of them, of
+/// those that pass what they have in common.
+constexpr double kWorthAsking = 0.8;
+
 bool implies(const Need& strong, const Need& weak) {
   return (weak.classes & ~strong.classes) == 0 && (weak.forbidden & ~strong.forbidden) == 0 &&
          (weak.by_line || !strong.by_line || weak.forbidden == 0) &&
@@ -124,9 +130,10 @@ std::vector<Gram> rarest_grams(const Need& need, std::size_t most) {
   return grams;
 }
 
-void reduce(Needs& needs, std::size_t most) {
-  drop_implied(needs);
-  if (needs.size() <= most) return;
+namespace {
+
+/// Those whose rarest part is the same become one.
+void merge_by_part(Needs& needs) {
   std::map<unsigned, Need> by_part;
   for (const Need& need : needs) {
     const auto [entry, is_new] = by_part.try_emplace(rarest_part(need), need);
@@ -134,30 +141,100 @@ void reduce(Needs& needs, std::size_t most) {
   }
   needs.clear();
   for (auto& [part, need] : by_part) needs.push_back(std::move(need));
-  drop_implied(needs);
-  if (needs.size() > most) {
-    std::map<std::uint64_t, Need> by_class;
-    for (const Need& need : needs) {
-      const auto [entry, is_new] = by_class.try_emplace(rarest_class(need), need);
-      if (!is_new) entry->second = common(entry->second, need);
-    }
-    needs.clear();
-    for (auto& [bit, need] : by_class) needs.push_back(std::move(need));
-    drop_implied(needs);
+}
+
+/// The two that lose least become one, until few enough are left. O(n^2) for most inputs.
+class Merger {
+ public:
+  explicit Merger(Needs& needs) : needs_(needs), best_(needs.size()), gone_(needs.size()) {
+    for (const Need& need : needs_) shares_.push_back(share_in_sample(need));
+    for (std::size_t i = 0; i < needs_.size(); ++i) find_partner(i);
   }
-  // Still too many: the two that lose least become one.
-  while (needs.size() > most) {
-    std::size_t first = 0, second = 1;
-    double least = 1e9;
-    for (std::size_t i = 0; i < needs.size(); ++i) {
-      for (std::size_t j = i + 1; j < needs.size(); ++j) {
-        const double share = share_in_sample(common(needs[i], needs[j]));
-        if (share < least) least = share, first = i, second = j;
+
+  void run(std::size_t most) {
+    for (std::size_t left = needs_.size(); left > most; --left) merge(cheapest());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < needs_.size(); ++i) {
+      if (!gone_[i] && i != kept++) needs_[kept - 1] = std::move(needs_[i]);
+    }
+    needs_.resize(kept);
+  }
+
+ private:
+  struct Partner {
+    std::size_t other = 0;
+    double loss = kNever;
+  };
+  static constexpr double kNever = 1e9;
+
+  [[nodiscard]] double loss(std::size_t i, std::size_t j) const {
+    return share_in_sample(common(needs_[i], needs_[j])) - shares_[i] - shares_[j];
+  }
+  /// Of those behind it.
+  void find_partner(std::size_t i) {
+    best_[i] = {};
+    for (std::size_t j = i + 1; j < needs_.size(); ++j) {
+      if (!gone_[j]) offer(i, j);
+    }
+  }
+  void offer(std::size_t i, std::size_t j) {
+    const double lost = loss(i, j);
+    if (lost < best_[i].loss) best_[i] = {j, lost};
+  }
+  [[nodiscard]] std::size_t cheapest() const {
+    std::size_t best = 0;
+    double lost = kNever;
+    for (std::size_t i = 0; i < needs_.size(); ++i) {
+      if (!gone_[i] && best_[i].loss < lost) best = i, lost = best_[i].loss;
+    }
+    return best;
+  }
+  void merge(std::size_t into) {
+    const std::size_t other = best_[into].other;
+    needs_[into] = common(needs_[into], needs_[other]);
+    shares_[into] = share_in_sample(needs_[into]);
+    gone_[other] = true;
+    find_partner(into);
+    for (std::size_t i = 0; i < other; ++i) {
+      if (gone_[i] || i == into) continue;
+      if (best_[i].other == other || best_[i].other == into) {
+        find_partner(i);
+      } else if (i < into) {
+        offer(i, into);
       }
     }
-    needs[first] = common(needs[first], needs[second]);
-    needs.erase(needs.begin() + static_cast<std::ptrdiff_t>(second));
   }
+
+  Needs& needs_;
+  std::vector<double> shares_;
+  std::vector<Partner> best_;
+  std::vector<bool> gone_;
+};
+
+}  // namespace
+
+void reduce(Needs& needs, std::size_t most) {
+  drop_implied(needs);
+  if (needs.size() <= most) return;
+  if (needs.size() > kMergedOneByOne) {
+    merge_by_part(needs);
+    drop_implied(needs);
+  }
+  if (needs.size() <= most) return;
+  Merger(needs).run(most);
+  drop_implied(needs);
+}
+
+void merge_common(Needs& needs) {
+  Needs rare, all;
+  for (Need& need : needs) (need.grams.empty() ? all : rare).push_back(std::move(need));
+  if (all.size() > 1) {
+    Need merged = all[0];
+    for (const Need& need : all) merged = common(merged, need);
+    if (share_in_sample(all) > kWorthAsking * share_in_sample(merged)) all = {merged};
+  }
+  rare.insert(rare.end(), all.begin(), all.end());
+  needs = std::move(rare);
   drop_implied(needs);
 }
 

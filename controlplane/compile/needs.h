@@ -31,7 +31,7 @@ struct Need {
 using Needs = std::vector<Need>;
 
 /// More ways than this are merged, which asks for less.
-inline constexpr std::size_t kNeedsMax = 48;
+inline constexpr std::size_t kNeedsMax = 96;
 inline constexpr std::size_t kLiteralNeedsMax = 256;  ///< of a list of phrases
 
 /// What a pattern in PCRE2's syntax needs. Whatever is not understood asks for nothing, so the
@@ -47,8 +47,13 @@ Needs byte_range_needs(const rules::ByteRange& good);
 /// Both must hold. Exact while there are few ways, else weaker.
 Needs both(const Needs& left, const Needs& right);
 
-/// Leaves out what adds nothing and merges ways until at most `most` are left.
+/// Leaves out what adds nothing and merges ways until at most `most` are left: those first by which
+/// fewest honest values pass more.
 void reduce(Needs& needs, std::size_t most);
+
+/// Ways that ask for no pair, only for byte classes, are looked up for each value: of those that
+/// nearly every value passes ("one of the letters") one is left, with what they have in common.
+void merge_common(Needs& needs);
 
 /// The pairs of a need that honest values have least, at most `most`.
 std::vector<rules::Gram> rarest_grams(const Need& need, std::size_t most);

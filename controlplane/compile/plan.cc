@@ -12,7 +12,9 @@
 
 #include "controlplane/compile/clusters.h"
 #include "controlplane/compile/honest_sample.h"
+#include "controlplane/compile/lead.h"
 #include "controlplane/compile/needs.h"
+#include "controlplane/compile/scan_sets.h"
 #include "controlplane/compile/scanned.h"
 #include "dataplane/rules/operator/phrases.h"
 #include "dataplane/rules/operator/regex.h"
@@ -28,6 +30,7 @@ using abi::VariableId;
 struct Pattern {
   std::vector<Expression> expressions;  ///< ids not set yet; none: kAlways
   Needs needs{Need{}};
+  abi::ScanLead lead{};
   std::uint32_t regex = abi::kNone32;
   std::uint32_t database = abi::kNone32;
   abi::ScanKind without_scan = abi::ScanKind::kAlways;     ///< where there are no expressions
@@ -45,8 +48,7 @@ class Planner {
     for (const LoweredCheck& check : checks) plan_check(check);
     complete_zones();
     make_databases();
-    make_patterns();
-    make_sets();
+    make_patterns_and_sets();
     report_.checks = program_.check_rules.size();
     report_.patterns = patterns_.size();
   }
@@ -99,6 +101,7 @@ class Planner {
         pattern.regex = rule.argument_index;
         pattern.expressions.push_back({text, flags, 0, false});
         pattern.needs = regex_needs(text);
+        pattern.lead = lead_of(text);
         return true;
       }
       case OperatorId::kPm:
@@ -128,6 +131,8 @@ class Planner {
         key = "l" + text;
         pattern.expressions.push_back({escape(text), HS_FLAG_DOTALL, 0, false});
         pattern.needs = literal_needs({text});
+        const bool begins = op.id == OperatorId::kBeginsWith || op.id == OperatorId::kStreq;
+        pattern.lead = lead_of((begins ? "\\A" : "") + escape(text));
         return true;
       }
       case OperatorId::kDetectSqli:
@@ -238,16 +243,6 @@ class Planner {
     }
   }
 
-  struct Content {
-    std::set<std::uint32_t> patterns;
-    std::set<std::uint16_t> nodes;
-
-    void add(std::uint32_t pattern, const std::set<std::uint16_t>& behind) {
-      patterns.insert(pattern);
-      nodes.insert(behind.begin(), behind.end());
-    }
-  };
-
   /// A pattern that a rule looks for in all values of a list but those with these keys.
   struct ForAll {
     std::uint16_t code;
@@ -271,6 +266,11 @@ class Planner {
     return result;
   }
 
+  static void add_to(SetContent& content, std::uint32_t pattern,
+                     const std::set<std::uint16_t>& nodes) {
+    content.patterns.insert(pattern);
+    content.nodes.insert(nodes.begin(), nodes.end());
+  }
   void add_to_zones(const seclang::Target& target, std::uint32_t pattern,
                     const std::set<std::uint16_t>& nodes) {
     const Lists lists = lists_of(target.variable);
@@ -282,7 +282,7 @@ class Planner {
     for (const VariableId list : lists.of) {
       const auto code =
           static_cast<std::uint16_t>(static_cast<unsigned>(list) * 2 + (lists.names ? 1U : 0U));
-      zones_[{code, key}].add(pattern, nodes);
+      add_to(zones_[{code, key}], pattern, nodes);
       if (!key.empty()) continue;
       const std::set<std::string> excluded = excluded_headers(target);
       for (const std::string& each : excluded) zones_[{code, each}];
@@ -296,121 +296,40 @@ class Planner {
       if (place.second.empty()) continue;
       for (const ForAll& each : for_all_) {
         if (each.code == place.first && !each.excluded.contains(place.second)) {
-          content.add(each.pattern, each.nodes);
+          add_to(content, each.pattern, each.nodes);
         }
       }
     }
   }
 
-  void make_patterns() {
+  void make_patterns_and_sets() {
+    std::vector<SievedPattern> sieved;
     for (const Pattern& pattern : patterns_) {
-      abi::ScanPattern result{};
-      result.first_use = static_cast<std::uint32_t>(program_.uses.size());
-      for (const auto& [node, check] : pattern.uses) program_.uses.push_back({node, 0, check});
-      result.use_count = static_cast<std::uint32_t>(pattern.uses.size());
-      result.regex = pattern.regex;
-      result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
-      result.kind = static_cast<std::uint8_t>(
-          pattern.expressions.empty() ? pattern.without_scan : abi::ScanKind::kHyperscan);
-      result.exact =
-          pattern.exact && pattern.regex != abi::kNone32 && !pattern.expressions.empty() ? 1 : 0;
-      program_.patterns.push_back(result);
+      std::set<std::uint16_t> nodes;
+      for (const auto& [node, check] : pattern.uses) nodes.insert(node);
+      sieved.push_back({pattern.needs, pattern.lead, std::move(nodes)});
     }
-  }
-
-  void make_sets() {
-    std::map<std::pair<std::set<std::uint32_t>, std::set<std::uint16_t>>, std::uint32_t> sets;
+    ScanSets sets(sieved, program_);
+    for (std::uint32_t i = 0; i < patterns_.size(); ++i) add_pattern(patterns_[i], sets.lead_of(i));
     for (const auto& [place, content] : zones_) {
-      const auto identity = std::make_pair(content.patterns, content.nodes);
-      const auto [entry, is_new] =
-          sets.try_emplace(identity, static_cast<std::uint32_t>(program_.sets.size()));
-      if (is_new) make_set(content);
-      program_.zones.push_back({place.first, 0, entry->second, strings_.add(place.second)});
+      program_.zones.push_back({place.first, 0, sets.set_for(content), strings_.add(place.second)});
     }
+    sets.make_node_leads();
   }
 
-  void make_set(const Content& content) {
-    abi::ScanSet set{};
-    std::map<std::uint16_t, std::set<std::uint32_t>> by_node{{0, {}}};
-    for (const std::uint32_t pattern : content.patterns) {
-      for (const auto& [node, check] : patterns_[pattern].uses) {
-        if (content.nodes.contains(node)) by_node[node].insert(pattern);
-      }
-    }
-    for (std::uint16_t node : content.nodes) {
-      for (; node != 0; node = program_.nodes[node].parent) by_node.try_emplace(node);
-    }
-    set.first_node = static_cast<std::uint32_t>(program_.set_nodes.size());
-    set.node_count = static_cast<std::uint32_t>(by_node.size());
-    for (const bool last : {false, true}) {
-      for (const auto& [node, patterns] : by_node) {
-        if (always_changes(program_, node) == last) program_.set_nodes.push_back(node);
-      }
-      if (last) continue;
-      set.plain_node_count = static_cast<std::uint32_t>(program_.set_nodes.size()) - set.first_node;
-    }
-    make_rows(by_node, set);
-    program_.sets.push_back(set);
-  }
-
-  struct Row {
-    std::uint32_t pattern;
-    std::uint64_t nodes;  ///< abi::node_bit() of each
-    const Need* need;
-  };
-
-  /// Rows by the pair that fewest values have, or by the class if they ask for no pair.
-  void make_rows(const std::map<std::uint16_t, std::set<std::uint32_t>>& by_node,
-                 abi::ScanSet& set) {
-    std::map<rules::Gram, std::vector<Row>> by_gram;
-    std::map<std::uint64_t, std::vector<Row>> by_class;
-    std::map<std::uint32_t, std::uint64_t> nodes_of;
-    for (std::uint32_t position = 0; position < set.node_count; ++position) {
-      const std::uint16_t node = program_.set_nodes[set.first_node + position];
-      for (const std::uint32_t pattern : by_node.at(node)) {
-        nodes_of[pattern] |= abi::node_bit(position);
-      }
-    }
-    for (const auto& [pattern, nodes] : nodes_of) {
-      for (const Need& need : patterns_[pattern].needs) {
-        const std::vector<rules::Gram> grams = rarest_grams(need, 1);
-        auto& rows = grams.empty() ? by_class[rarest_class(need)] : by_gram[grams[0]];
-        rows.push_back({pattern, nodes, &need});
-      }
-    }
-    set.first_group = static_cast<std::uint32_t>(program_.groups.size());
-    set.group_count = static_cast<std::uint32_t>(by_class.size());
-    for (const auto& [rarest, rows] : by_class) {
-      std::uint64_t shared = ~std::uint64_t{0};
-      for (const Row& row : rows) shared &= row.need->classes;
-      program_.group_classes.push_back(shared);
-      program_.groups.push_back(add_rows(rows));
-    }
-    set.first_key = static_cast<std::uint32_t>(program_.keys.size());
-    set.key_count = static_cast<std::uint32_t>(by_gram.size());
-    const std::size_t words = program_.set_grams.size();
-    program_.set_grams.resize(words + abi::kGramWords);
-    for (const auto& [gram, rows] : by_gram) {
-      program_.set_grams[words + gram / 64] |= std::uint64_t{1} << gram % 64;
-      program_.keys.push_back(add_rows(rows));
-    }
-  }
-
-  abi::ScanRows add_rows(const std::vector<Row>& rows) {
-    const auto first = static_cast<std::uint32_t>(program_.rows.size());
-    for (const Row& each : rows) {
-      abi::ScanRow row{};
-      row.pattern = static_cast<std::uint16_t>(each.pattern);
-      row.nodes = each.nodes;
-      row.forbidden = each.need->forbidden;
-      row.by_line = each.need->by_line ? 1 : 0;
-      std::fill(std::begin(row.grams), std::end(row.grams), rules::kAnyGram);
-      const std::vector<rules::Gram> grams = rarest_grams(*each.need, std::size(row.grams));
-      std::copy(grams.begin(), grams.end(), row.grams);
-      program_.rows.push_back(row);
-      program_.row_classes.push_back(each.need->classes);
-    }
-    return {first, static_cast<std::uint32_t>(rows.size())};
+  void add_pattern(const Pattern& pattern, std::uint16_t lead) {
+    abi::ScanPattern result{};
+    result.first_use = static_cast<std::uint32_t>(program_.uses.size());
+    for (const auto& [node, check] : pattern.uses) program_.uses.push_back({node, 0, check});
+    result.use_count = static_cast<std::uint32_t>(pattern.uses.size());
+    result.regex = pattern.regex;
+    result.database = pattern.expressions.empty() ? abi::kNone32 : pattern.database;
+    result.lead = lead;
+    result.kind = static_cast<std::uint8_t>(
+        pattern.expressions.empty() ? pattern.without_scan : abi::ScanKind::kHyperscan);
+    result.exact =
+        pattern.exact && pattern.regex != abi::kNone32 && !pattern.expressions.empty() ? 1 : 0;
+    program_.patterns.push_back(result);
   }
 
   StringsBuilder& strings_;
@@ -420,7 +339,7 @@ class Planner {
   std::vector<Pattern> patterns_;
   std::map<std::string, std::uint32_t> pattern_numbers_;
   std::map<std::tuple<std::uint32_t, std::uint16_t, bool>, std::uint32_t> checks_;
-  std::map<std::pair<std::uint16_t, std::string>, Content> zones_;
+  std::map<std::pair<std::uint16_t, std::string>, SetContent> zones_;
   std::vector<ForAll> for_all_;
 };
 

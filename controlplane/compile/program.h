@@ -42,9 +42,12 @@ struct Program {
   std::vector<std::uint64_t> row_classes;  ///< one per row
   std::vector<abi::ScanRows> groups, keys;
   std::vector<std::uint64_t> group_classes;  ///< one per group
+  std::vector<std::uint64_t> key_grams;      ///< abi::kGramWords
   std::vector<std::uint64_t> set_grams;      ///< abi::kGramWords per set
+  std::vector<std::uint64_t> set_patterns;   ///< abi::pattern_words() per set
   std::vector<abi::ScanSet> sets;
-  std::vector<std::uint16_t> set_nodes;
+  std::vector<abi::ScanLead> leads;
+  std::vector<std::uint16_t> node_leads;  ///< one per node
   std::vector<abi::ScanZone> zones;
   std::vector<std::string> databases;      ///< serialised
   std::vector<std::uint32_t> check_rules;  ///< one per check

@@ -29,6 +29,7 @@ class Reader : RegexLexer {
       need.forbidden = ~used_ & ~rules::class_bit(rules::ByteClass::kUpper);
       need.by_line = begin_ == Anchor::kLine || end_ == Anchor::kLine;
     }
+    merge_common(needs);
     return needs;
   }
 

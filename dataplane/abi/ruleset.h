@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 5;
+inline constexpr std::uint32_t kRulesetVersion = 6;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -162,9 +162,19 @@ struct ScanPattern {
   std::uint32_t database;              ///< kHyperscan: the one that looks for it
   std::uint8_t kind;                   ///< ScanKind
   std::uint8_t exact;                  ///< 1: of `regex` Hyperscan finds what PCRE2 finds, no more
-  std::uint8_t reserved[2];
+  std::uint16_t lead;                  ///< index into `leads`, kNone16: any value may match
 };
 inline constexpr std::uint32_t kScanPatternsMax = 32768;
+
+/// How a value must begin. by_line: `bytes` holds for values without line ends.
+inline constexpr std::size_t kLeadBytes = 4;
+struct ScanLead {
+  std::uint64_t bytes[kLeadBytes][4];  ///< a bit for each byte that may stand there, if one does
+  std::uint8_t least;                  ///< bytes of the shortest value
+  std::uint8_t count;                  ///< of `bytes`, 0..kLeadBytes
+  std::uint8_t by_line;                ///< 0 or 1
+  std::uint8_t reserved[5];
+};
 
 enum class ScanKind : std::uint8_t {
   kHyperscan = 0,  ///< found by the databases
@@ -191,15 +201,15 @@ struct ScanDatabase {
 /// (rules/grams.h). A value that meets no row of a pattern cannot match it.
 struct ScanRow {
   std::uint64_t forbidden;  ///< where a match is the whole value
-  std::uint64_t nodes;      ///< node_bit() of each node, by its position in the nodes of the set
+  std::uint64_t nodes;      ///< node_bit() of each node
   std::uint16_t pattern;
   std::uint16_t by_line;   ///< 1: `forbidden` does not hold for values with line ends
   std::uint16_t grams[5];  ///< below kGramCount; places to spare hold kGramCount - 1, always met
   std::uint16_t reserved;
 };
 /// The last bit is of all nodes from there on: a row may let through too much, never too little.
-constexpr std::uint64_t node_bit(std::size_t position) {
-  return std::uint64_t{1} << (position < 63 ? position : 63);
+constexpr std::uint64_t node_bit(std::size_t node) {
+  return std::uint64_t{1} << (node < 63 ? node : 63);
 }
 inline constexpr std::uint16_t kGramCount = 4096;
 inline constexpr std::uint32_t kGramWords = kGramCount / 64;
@@ -210,17 +220,15 @@ struct ScanRows {
   std::uint32_t first_row, row_count;  ///< into `rows`
 };
 
-/// The patterns that values of some zones are scanned for. Its nodes stand parents first, and those
-/// whose transformations change every value (base64Decode, sha1), or stand behind one that does,
-/// last. Set n has kGramWords words in `set_grams` from n * kGramWords on: a bit for each pair that
-/// has a key. Keys are in the order of the bits.
+/// The patterns that values of some zones are scanned for, of the rows that all sets share. Set n
+/// has kGramWords words in `set_grams` from n * kGramWords on, a bit for each pair whose key it
+/// looks at, and pattern_words() words in `set_patterns`, a bit for each pattern.
 struct ScanSet {
-  std::uint32_t first_node, node_count;    ///< into `set_nodes`
-  std::uint32_t plain_node_count;          ///< before the first of the last kind
-  std::uint32_t first_group, group_count;  ///< into `groups` and `group_classes`
-  std::uint32_t first_key, key_count;      ///< into `keys`
-  std::uint32_t reserved;
+  std::uint64_t nodes[kTransformNodesMax / 64];  ///< a bit per node; with each its parents
+  std::uint64_t groups[2];                       ///< a bit per group
 };
+constexpr std::size_t pattern_words(std::size_t patterns) { return (patterns + 63) / 64; }
+inline constexpr std::size_t kScanGroupsMax = 128;
 
 /// Which set the values of one variable (and, for some, one key) are scanned with.
 struct ScanZone {
@@ -270,9 +278,14 @@ struct RulesetHeader {
   Span32 row_classes;    ///< uint64_t per row, apart so that many are compared at once
   Span32 groups, keys;   ///< ScanRows
   Span32 group_classes;  ///< uint64_t per group
+  Span32 key_grams;      ///< uint64_t, kGramWords: the pair of each key, in the order of the keys
   Span32 set_grams;      ///< uint64_t, kGramWords per set
+  Span32 set_patterns;   ///< uint64_t, pattern_words() per set
   Span32 sets;
-  Span32 set_nodes;  ///< uint16_t
+  Span32 leads;  ///< ScanLead
+  /// uint16_t per node: how what it gives must begin to be looked at, an index into `leads` or
+  /// kNone16. Others have no lead: those whose steps do not change every value, and parents.
+  Span32 node_leads;
   Span32 zones, databases;
   Span32 check_rules;         ///< uint32_t per check: how many rules use it (cost accounts)
   Span32 slots;               ///< TxSlot

@@ -128,8 +128,11 @@ class ProgramChecker {
     keys_ = take<abi::ScanRows>(header_->keys);
     group_classes_ = take<std::uint64_t>(header_->group_classes);
     sets_ = take<abi::ScanSet>(header_->sets);
-    set_nodes_ = take<std::uint16_t>(header_->set_nodes);
+    leads_ = take<abi::ScanLead>(header_->leads);
+    node_leads_ = take<std::uint16_t>(header_->node_leads);
+    key_grams_ = take<std::uint64_t>(header_->key_grams);
     set_grams_ = take<std::uint64_t>(header_->set_grams);
+    set_patterns_ = take<std::uint64_t>(header_->set_patterns);
     zones_ = take<abi::ScanZone>(header_->zones);
     databases_ = take<abi::ScanDatabase>(header_->databases);
     check_rules_ = take<std::uint32_t>(header_->check_rules);
@@ -275,7 +278,9 @@ class ProgramChecker {
       require(pattern.exact == 0 ||
               (pattern.exact == 1 && pattern.regex != abi::kNone32 &&
                pattern.kind == static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)));
+      require(is_lead(pattern.lead));
     }
+    for (const abi::ScanLead& lead : leads_) require(lead.count <= abi::kLeadBytes);
     for (const abi::PatternUse& use : uses_) {
       require(use.node < nodes_.size() && use.check < header_->check_count);
     }
@@ -290,8 +295,16 @@ class ProgramChecker {
     }
     // A memo names a set in 16 bits: two sets must not be one to it.
     require(sets_.size() < abi::kNone16);
+    require(groups_.size() <= abi::kScanGroupsMax);
+    require(sets_.empty() || key_grams_.size() == abi::kGramWords);
     require(set_grams_.size() == sets_.size() * abi::kGramWords);
-    for (const std::uint16_t node : set_nodes_) require(node < nodes_.size());
+    require(set_patterns_.size() == sets_.size() * abi::pattern_words(patterns_.size()));
+    check_nodes();
+    // Each key has its pair.
+    std::size_t bits = 0;
+    for (const std::uint64_t word : key_grams_)
+      bits += static_cast<std::size_t>(std::popcount(word));
+    require(bits == keys_.size());
     for (const abi::ScanDatabase& database : databases_) check_database(database);
     for (std::size_t i = 0; i < sets_.size() && good_; ++i) check_set(sets_[i], i);
     std::uint16_t last = 0;
@@ -303,6 +316,10 @@ class ProgramChecker {
     }
   }
 
+  [[nodiscard]] bool is_lead(std::uint16_t index) const {
+    return index == abi::kNone16 || index < leads_.size();
+  }
+
   void check_database(const abi::ScanDatabase& database) {
     if (layout_.scans == nullptr) return require(false);
     const abi::Section& scans = *layout_.scans;
@@ -311,24 +328,31 @@ class ProgramChecker {
             database.bytes <= scans.offset + scans.bytes - database.offset);
   }
 
-  void check_set(const abi::ScanSet& set, std::size_t index) {
-    range(set.first_group, set.group_count, groups_.size());
-    range(set.first_key, set.key_count, keys_.size());
-    range(set.first_node, set.node_count, set_nodes_.size());
-    require(set.plain_node_count <= set.node_count);
+  void check_nodes() {
+    require(sets_.empty() || node_leads_.size() == nodes_.size());
+    for (const std::uint16_t lead : node_leads_) require(is_lead(lead));
     if (!good_) return;
-    // Each bit has its key.
-    std::size_t bits = 0;
-    for (const std::uint64_t word : set_grams_.subspan(index * abi::kGramWords, abi::kGramWords)) {
-      bits += static_cast<std::size_t>(std::popcount(word));
+    for (const abi::ScanSet& set : sets_) check_parents(set);
+  }
+
+  /// A parent is computed before its children, and always: it is in the set, and has no lead.
+  void check_parents(const abi::ScanSet& set) {
+    const auto has = [&](std::size_t node) { return (set.nodes[node / 64] >> node % 64 & 1) != 0; };
+    for (std::size_t node = 0; node < abi::kTransformNodesMax && good_; ++node) {
+      if (!has(node)) continue;
+      require(node < nodes_.size());
+      if (!good_) return;
+      const std::size_t parent = nodes_[node].parent;
+      require(has(parent) && node_leads_[parent] == abi::kNone16);
     }
-    require(bits == set.key_count);
-    // A parent is computed before its children: every node's parent is in the list before it.
-    bool seen[abi::kTransformNodesMax] = {true};
-    for (std::uint32_t i = 0; i < set.node_count; ++i) {
-      const std::uint16_t node = set_nodes_[set.first_node + i];
-      require(node == 0 || seen[nodes_[node].parent]);
-      seen[node] = true;
+  }
+
+  void check_set(const abi::ScanSet& set, std::size_t index) {
+    for (std::size_t word = 0; word < abi::kGramWords; ++word) {
+      require((set_grams_[index * abi::kGramWords + word] & ~key_grams_[word]) == 0);
+    }
+    for (std::size_t group = groups_.size(); group < abi::kScanGroupsMax; ++group) {
+      require((set.groups[group / 64] >> group % 64 & 1) == 0);
     }
   }
 
@@ -369,9 +393,11 @@ class ProgramChecker {
   std::span<const abi::PatternUse> uses_;
   std::span<const abi::ScanRow> rows_;
   std::span<const abi::ScanRows> groups_, keys_;
-  std::span<const std::uint64_t> row_classes_, group_classes_, set_grams_;
+  std::span<const std::uint64_t> row_classes_, group_classes_, key_grams_, set_grams_,
+      set_patterns_;
   std::span<const abi::ScanSet> sets_;
-  std::span<const std::uint16_t> set_nodes_;
+  std::span<const std::uint16_t> node_leads_;
+  std::span<const abi::ScanLead> leads_;
   std::span<const abi::ScanZone> zones_;
   std::span<const abi::ScanDatabase> databases_;
   std::span<const std::uint32_t> check_rules_;

@@ -39,34 +39,46 @@ ScanIndex::KeyShape shape_of(std::string_view pattern, bool caseless) {
   return shape;
 }
 
-ScanIndex::Late late_rows(const Ruleset& ruleset, const abi::ScanSet& set) {
-  constexpr std::size_t kRowsMax = 64;  // of one passing_rows()
-  const abi::RulesetHeader& header = ruleset.header();
-  ScanIndex::Late late;
-  for (std::uint32_t at = set.plain_node_count; at < set.node_count; ++at) {
-    late.nodes |= abi::node_bit(at);
-  }
-  const auto rows = ruleset.array<abi::ScanRow>(header.rows);
-  const auto classes = ruleset.array<std::uint64_t>(header.row_classes);
-  const auto add = [&](const abi::ScanRows& some) {
-    for (std::uint32_t row = some.first_row; row < some.first_row + some.row_count; ++row) {
-      const bool known =
-          std::find(late.classes.begin(), late.classes.end(), classes[row]) != late.classes.end();
-      if ((rows[row].nodes & late.nodes) != 0 && !known) late.classes.push_back(classes[row]);
+/// Calls visit(node) for each node of a set.
+template <typename Visit>
+void for_each_node(const abi::ScanSet& set, Visit visit) {
+  for (std::size_t word = 0; word < std::size(set.nodes); ++word) {
+    for (std::uint64_t left = set.nodes[word]; left != 0; left &= left - 1) {
+      visit(64 * word + static_cast<std::size_t>(std::countr_zero(left)));
     }
-  };
-  for (const abi::ScanRows& each :
-       ruleset.array<abi::ScanRows>(header.groups).subspan(set.first_group, set.group_count)) {
-    add(each);
   }
-  for (const abi::ScanRows& each :
-       ruleset.array<abi::ScanRows>(header.keys).subspan(set.first_key, set.key_count)) {
-    add(each);
+}
+
+/// The classes of the rows that a set looks at behind its late nodes, each once.
+void add_late_rows(const Ruleset& ruleset, std::span<const std::uint64_t> patterns,
+                   ScanIndex::Set& to) {
+  constexpr std::size_t kRowsMax = 64;  // of one passing_rows()
+  const auto rows = ruleset.array<abi::ScanRow>(ruleset.header().rows);
+  const auto classes = ruleset.array<std::uint64_t>(ruleset.header().row_classes);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const std::uint16_t pattern = rows[row].pattern;
+    if ((rows[row].nodes & to.late_nodes) == 0) continue;
+    if ((patterns[pattern / 64] >> pattern % 64 & 1) == 0) continue;
+    if (std::find(to.classes.begin(), to.classes.end(), classes[row]) != to.classes.end()) continue;
+    to.classes.push_back(classes[row]);
   }
-  return late.classes.size() <= kRowsMax ? late : ScanIndex::Late{};
+  if (to.classes.size() <= kRowsMax) return;
+  to.classes.clear();
+  to.late_nodes = 0;
 }
 
 }  // namespace
+
+bool begins_as(const abi::ScanLead& lead, base::Bytes value) {
+  if (value.size() < lead.least) return false;
+  const std::size_t count = std::min<std::size_t>(lead.count, value.size());
+  for (std::size_t at = 0; at < count; ++at) {
+    if ((lead.bytes[at][value[at] / 64] >> value[at] % 64 & 1) != 0) continue;
+    constexpr std::uint64_t kLines = class_bit(ByteClass::kOtherWhitespace);
+    return lead.by_line != 0 && (class_bitmap(value) & kLines) != 0;
+  }
+  return true;
+}
 
 void ScanIndex::build(const Ruleset& ruleset) {
   const abi::RulesetHeader& header = ruleset.header();
@@ -86,27 +98,35 @@ void ScanIndex::build(const Ruleset& ruleset) {
     const std::uint64_t ignored = node.ignores_case != 0 ? class_bit(ByteClass::kUpper) : 0;
     node_changes.push_back(change_classes(id) & ~ignored);
   }
-  const auto set_nodes = ruleset.array<std::uint16_t>(header.set_nodes);
   const auto nodes = ruleset.array<abi::TransformNode>(header.nodes);
-  for (std::uint16_t node : set_nodes) {
-    std::uint64_t changes = 0;
-    for (; node != 0; node = nodes[node].parent) changes |= node_changes[node];
-    chain_changes.push_back(changes);
+  std::vector<bool> late;
+  for (std::size_t node = 0; node < nodes.size(); ++node) {
+    const std::size_t parent = nodes[node].parent;
+    const bool always = node_changes[node] == kChangesAlways;
+    late.push_back(always || (node != 0 && late[parent]));
+    chain_changes.push_back(node_changes[node] | (node != 0 ? chain_changes[parent] : 0));
   }
   const auto set_grams = ruleset.array<std::uint64_t>(header.set_grams);
+  const auto set_patterns = ruleset.array<std::uint64_t>(header.set_patterns);
+  const std::size_t words = abi::pattern_words(header.patterns.count);
   for (const abi::ScanSet& set : ruleset.array<abi::ScanSet>(header.sets)) {
-    std::uint64_t changes = 0;
-    for (const std::uint16_t node : set_nodes.subspan(set.first_node, set.plain_node_count)) {
-      if (node != 0) changes |= node_changes[node];
-    }
-    set_changes.push_back(changes);
-    late.push_back(late_rows(ruleset, set));
-    wanted_grams.emplace_back(&set_grams[word_keys.size()]);
-    std::uint32_t keys = set.first_key;
-    for (std::uint32_t word = 0; word < abi::kGramWords; ++word) {
-      word_keys.push_back(keys);
-      keys += static_cast<std::uint32_t>(std::popcount(set_grams[word_keys.size() - 1]));
-    }
+    const std::size_t index = sets.size();
+    Set& made = sets.emplace_back(WantedGrams(&set_grams[index * abi::kGramWords]));
+    for_each_node(set, [&](std::size_t node) {
+      if (late[node]) {
+        made.has_late = true;
+        made.late_nodes |= abi::node_bit(node);
+      } else {
+        made.changes |= chain_changes[node];
+      }
+    });
+    add_late_rows(ruleset, set_patterns.subspan(index * words, words), made);
+  }
+  std::uint32_t keys = 0;
+  const auto key_grams = ruleset.array<std::uint64_t>(header.key_grams);
+  for (std::size_t word = 0; word < key_grams.size(); ++word) {
+    word_keys[word] = keys;
+    keys += static_cast<std::uint32_t>(std::popcount(key_grams[word]));
   }
   for (const abi::RegexSpec& regex : ruleset.array<abi::RegexSpec>(header.regexes)) {
     key_shapes.push_back(

@@ -17,6 +17,10 @@ namespace sluice::rules {
 
 class Ruleset;
 
+/// Whether a value is as long as a lead asks and begins with its bytes. O(1), but O(n) for leads
+/// that hold by line.
+[[nodiscard]] bool begins_as(const abi::ScanLead& lead, base::Bytes value);
+
 /// What scans look up for every value, made when an image is opened: read-only afterwards.
 struct ScanIndex {
   /// The zones of one variable, or of the names of its members.
@@ -28,18 +32,23 @@ struct ScanIndex {
   std::array<Zones, 2 * abi::kVariableCount> zones{};
   /// change_classes() by node; without upper case where scans ignore it.
   std::vector<std::uint64_t> node_changes;
-  /// By place in `set_nodes`: the changes of all steps of the node's chain.
+  /// By node: the changes of all steps of its chain.
   std::vector<std::uint64_t> chain_changes;
-  std::vector<std::uint64_t> set_changes;  ///< of all plain nodes of a set together
-  /// Of a set, what the rows ask for that are wanted behind transformations that change every
-  /// value (base64Decode): such a form is mostly noise that no row would let through.
-  struct Late {
-    std::uint64_t nodes = 0;             ///< node_bit() of those nodes; 0: too many rows
-    std::vector<std::uint64_t> classes;  ///< of the rows
+  /// Of a set, what the plain nodes together change, and what the rows ask for that are wanted
+  /// behind the others: transformations that change every value (base64Decode), which give mostly
+  /// noise that no row would let through.
+  struct Set {
+    explicit Set(const WantedGrams& wanted) : grams(wanted) {}
+
+    std::uint64_t changes = 0;
+    bool has_late = false;               ///< a node that is not plain
+    std::uint64_t late_nodes = 0;        ///< node_bit() of those; 0: too many rows
+    std::vector<std::uint64_t> classes;  ///< of the rows behind them
+    WantedGrams grams;
   };
-  std::vector<Late> late;                 ///< by set
-  std::vector<WantedGrams> wanted_grams;  ///< by set
-  std::vector<std::uint32_t> word_keys;   ///< by word of `set_grams`: the key of its first bit
+  std::vector<Set> sets;
+  std::array<std::uint32_t, abi::kGramWords>
+      word_keys{};  ///< by word of `key_grams`: its first key
 
   /// A pattern of keys that is plain text: what most selectors are.
   struct KeyShape {
@@ -51,8 +60,8 @@ struct ScanIndex {
   void build(const Ruleset& ruleset);
   /// False if no row lets a form with these nodes and byte classes through.
   [[nodiscard]] bool may_pass(std::uint32_t set, std::uint64_t nodes, std::uint64_t classes) const {
-    const Late& rows = late[set];
-    return (nodes & ~rows.nodes) != 0 ||
+    const Set& rows = sets[set];
+    return (nodes & ~rows.late_nodes) != 0 ||
            passing_rows(rows.classes.data(), static_cast<unsigned>(rows.classes.size()), classes) !=
                0;
   }

@@ -25,9 +25,9 @@ constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
 constexpr std::size_t kAloneBytesMax = 40;
 constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
 
-/// node_bit() of each of 64 nodes from `start` on that is set in `places`.
-constexpr std::uint64_t nodes_at(std::uint32_t start, std::uint64_t places) {
-  return start == 0 || places == 0 ? places : abi::node_bit(63);
+/// node_bit() of each of the 64 nodes of a word that is set in `places`.
+constexpr std::uint64_t nodes_at(std::size_t word, std::uint64_t places) {
+  return word == 0 || places == 0 ? places : abi::node_bit(63);
 }
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
@@ -46,9 +46,11 @@ class Scanner {
         groups_(state.ruleset->array<abi::ScanRows>(state.header().groups)),
         keys_(state.ruleset->array<abi::ScanRows>(state.header().keys)),
         group_classes_(state.ruleset->array<std::uint64_t>(state.header().group_classes)),
-        set_grams_(state.ruleset->array<std::uint64_t>(state.header().set_grams)),
+        key_grams_(state.ruleset->array<std::uint64_t>(state.header().key_grams)),
+        set_patterns_(state.ruleset->array<std::uint64_t>(state.header().set_patterns)),
         nodes_(state.ruleset->array<abi::TransformNode>(state.header().nodes)),
-        set_nodes_(state.ruleset->array<std::uint16_t>(state.header().set_nodes)),
+        leads_(state.ruleset->array<abi::ScanLead>(state.header().leads)),
+        node_leads_(state.ruleset->array<std::uint16_t>(state.header().node_leads)),
         sets_(state.ruleset->array<abi::ScanSet>(state.header().sets)) {}
 
   /// From now on for the checks in asked_checks alone. What the memo keeps is for all.
@@ -110,12 +112,12 @@ class Scanner {
   void scan_set(std::uint32_t set, Bytes value) {
     set_ = &sets_[set];
     set_index_ = set;
+    of_set_ = &set_patterns_[set * abi::pattern_words(patterns_.size())];
     forms_[0] = {value, class_bitmap(value), kAllNodes};
     form_count_ = 1;
     step_count_ = 0;
     current_ = 0;
-    one_form_ = (index_.set_changes[set] & forms_[0].classes) == 0 &&
-                set_->plain_node_count == set_->node_count;
+    one_form_ = (index_.sets[set].changes & forms_[0].classes) == 0 && !index_.sets[set].has_late;
     if (one_form_) return scan_form(forms_[0]);
     const std::size_t arena_used = state_.worker->arena.used();
     if (make_forms()) {
@@ -126,6 +128,10 @@ class Scanner {
   bool make_forms();
   bool step(std::uint16_t node);
   void scan_form(const ValueForm& form);
+  /// Whether a value begins as a lead asks; kNone16 asks for nothing.
+  [[nodiscard]] bool may_begin(std::uint16_t index, Bytes value) const {
+    return index == abi::kNone16 || begins_as(leads_[index], value);
+  }
   void sieve_by_class(const ValueForm& form);
   void sieve_by_gram(const ValueForm& form);
   void sieve_rows(const ValueForm& form, const abi::ScanRows& rows);
@@ -159,6 +165,9 @@ class Scanner {
   [[nodiscard]] bool is_asked_for(std::uint32_t pattern) const {
     return !asks_less_ || (scratch_.asked_patterns[pattern / 64] >> pattern % 64 & 1) != 0;
   }
+  [[nodiscard]] bool is_of_set(std::uint32_t pattern) const {
+    return (of_set_[pattern / 64] >> pattern % 64 & 1) != 0;
+  }
   [[nodiscard]] bool is_wanted(std::uint32_t pattern) const {
     return (scratch_.wanted[pattern / 64] >> pattern % 64 & 1) != 0;
   }
@@ -171,12 +180,14 @@ class Scanner {
   std::span<const abi::ScanRow> rows_;
   std::span<const std::uint64_t> row_classes_;
   std::span<const abi::ScanRows> groups_, keys_;
-  std::span<const std::uint64_t> group_classes_, set_grams_;
+  std::span<const std::uint64_t> group_classes_, key_grams_, set_patterns_;
   std::span<const abi::TransformNode> nodes_;
-  std::span<const std::uint16_t> set_nodes_;
+  std::span<const abi::ScanLead> leads_;
+  std::span<const std::uint16_t> node_leads_;
   std::span<const abi::ScanSet> sets_;
   Item item_;
   const abi::ScanSet* set_ = nullptr;
+  const std::uint64_t* of_set_ = nullptr;  ///< a bit per pattern
   std::uint32_t set_index_ = 0;
   bool one_form_ = true;    ///< every node gives the value itself
   bool asks_less_ = false;  ///< ask_less()
@@ -195,30 +206,33 @@ class Scanner {
 bool Scanner::make_forms() {
   std::memset(form_of_node_, 0, nodes_.size());
   forms_[0].nodes = 0;
-  for (std::uint32_t start = 0; start < set_->node_count; start += 64) {
-    const std::uint32_t first = set_->first_node + start;
-    const std::uint32_t count = std::min(set_->node_count - start, 64u);
+  for (std::size_t word = 0; word < std::size(set_->nodes); ++word) {
+    if (set_->nodes[word] == 0) continue;
+    const std::size_t first = 64 * word;
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(nodes_.size() - first, 64));
     // Chains that ask for nothing that the value has leave it as it is.
     const std::uint64_t unchanged =
         forms_[0].bytes.empty()
             ? 0
-            : passing_rows(&index_.chain_changes[first], count, ~forms_[0].classes);
-    forms_[0].nodes |= nodes_at(start, unchanged);
-    const std::uint64_t all = kAllNodes >> (64 - count);
-    for (std::uint64_t left = all & ~unchanged; left != 0; left &= left - 1) {
-      const auto place = static_cast<std::uint32_t>(std::countr_zero(left));
-      const std::uint16_t node = set_nodes_[first + place];
+            : passing_rows(&index_.chain_changes[first], count, ~forms_[0].classes) &
+                  set_->nodes[word];
+    forms_[0].nodes |= nodes_at(word, unchanged);
+    for (std::uint64_t left = set_->nodes[word] & ~unchanged; left != 0; left &= left - 1) {
+      const auto node =
+          static_cast<std::uint16_t>(first + static_cast<std::size_t>(std::countr_zero(left)));
       if (asks_less_ && node != 0 && !asked_nodes_[node]) {
         form_of_node_[node] = kNoForm;
         continue;
       }
       if (node != 0 && !step(node)) return false;
-      forms_[form_of_node_[node]].nodes |= abi::node_bit(start + place);
+      if (form_of_node_[node] == kNoForm) continue;
+      forms_[form_of_node_[node]].nodes |= abi::node_bit(node);
     }
   }
   return true;
 }
 
+/// The form that a node gives, from its parent's; none if it does not begin as its lead asks.
 bool Scanner::step(std::uint16_t node) {
   const abi::TransformNode& transform = nodes_[node];
   const std::uint8_t from = form_of_node_[transform.parent];
@@ -240,8 +254,13 @@ bool Scanner::step(std::uint16_t node) {
           : reinterpret_cast<const abi::UnicodeMap*>(state_.ruleset->image().data() +
                                                      state_.header().unicode_map);
   const Bytes input = forms_[from].bytes;
-  state_.spend(1 + input.size() / 64);
   const auto id = static_cast<abi::TransformId>(transform.transform);
+  const std::uint16_t lead = node_leads_[node];
+  if (lead != abi::kNone16 && max_output(id, input.size()) < leads_[lead].least) {
+    form_of_node_[node] = kNoForm;
+    return true;
+  }
+  state_.spend(1 + input.size() / 64);
   const TransformResult result = apply_transform(id, input, map, state_.worker->arena);
   if (result.outcome == TransformOutcome::kArenaFull || step_count_ == kStepsMax ||
       form_count_ == kFormsMax) {
@@ -249,7 +268,9 @@ bool Scanner::step(std::uint16_t node) {
     return false;
   }
   std::uint8_t to = from;
-  if (result.outcome == TransformOutcome::kChanged) {
+  if (result.outcome == TransformOutcome::kChanged && !may_begin(lead, result.output)) {
+    to = kNoForm;
+  } else if (result.outcome == TransformOutcome::kChanged) {
     const bool ignores_case = transform.ignores_case != 0;
     const auto same = std::find_if(forms_, forms_ + form_count_, [&](const ValueForm& form) {
       return ignores_case
@@ -268,32 +289,32 @@ bool Scanner::step(std::uint16_t node) {
 void Scanner::scan_form(const ValueForm& form) {
   if (!index_.may_pass(set_index_, form.nodes, form.classes)) return;
   sieve_by_class(form);
-  if (form.bytes.size() > 1 && set_->key_count > 0) sieve_by_gram(form);
+  if (form.bytes.size() > 1) sieve_by_gram(form);
   if (wanted_count_ > 0) look_closely(form);
 }
 
 void Scanner::sieve_by_class(const ValueForm& form) {
-  for (std::uint32_t start = 0; start < set_->group_count; start += 64) {
-    const std::uint32_t block = set_->first_group + start;
-    std::uint64_t passing = passing_rows(&group_classes_[block],
-                                         std::min(set_->group_count - start, 64u), form.classes);
+  for (std::size_t word = 0; word < std::size(set_->groups); ++word) {
+    if (set_->groups[word] == 0) continue;
+    const std::size_t first = 64 * word;
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(groups_.size() - first, 64));
+    std::uint64_t passing =
+        passing_rows(&group_classes_[first], count, form.classes) & set_->groups[word];
     for (; passing != 0; passing &= passing - 1) {
-      sieve_rows(form, groups_[block + static_cast<unsigned>(std::countr_zero(passing))]);
+      sieve_rows(form, groups_[first + static_cast<unsigned>(std::countr_zero(passing))]);
     }
   }
 }
 
 /// The rows of the pairs that the value has: few, whatever the number of patterns.
 void Scanner::sieve_by_gram(const ValueForm& form) {
-  const std::size_t base = set_index_ * std::size_t{abi::kGramWords};
-  const std::uint64_t* wanted = &set_grams_[base];
   const std::size_t count =
-      scratch_.grams.assign(form.bytes, index_.wanted_grams[set_index_], scratch_.hits);
+      scratch_.grams.assign(form.bytes, index_.sets[set_index_].grams, scratch_.hits);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t word = scratch_.hits[i] / 64;
     const std::uint64_t below = (std::uint64_t{1} << scratch_.hits[i] % 64) - 1;
-    const auto rank = static_cast<unsigned>(std::popcount(wanted[word] & below));
-    sieve_rows(form, keys_[index_.word_keys[base + word] + rank]);
+    const auto rank = static_cast<unsigned>(std::popcount(key_grams_[word] & below));
+    sieve_rows(form, keys_[index_.word_keys[word] + rank]);
   }
 }
 
@@ -317,11 +338,12 @@ void Scanner::sieve_rows(const ValueForm& form, const abi::ScanRows& rows) {
 
 /// A row whose byte classes the form has.
 void Scanner::sieve_row(const ValueForm& form, const abi::ScanRow& row) {
-  if ((row.nodes & form.nodes) == 0 || is_wanted(row.pattern)) return;
+  if ((row.nodes & form.nodes) == 0 || !is_of_set(row.pattern) || is_wanted(row.pattern)) return;
   if (!is_asked_for(row.pattern)) return;
   if ((row.forbidden & form.classes) != 0 && (row.by_line == 0 || !has_line_end(form))) return;
   // A group by class asks for no pairs, and scratch_.grams is not this form's there.
   if (row.grams[0] != kAnyGram && !has_grams(row)) return;
+  if (!may_begin(patterns_[row.pattern].lead, form.bytes)) return;
   scratch_.wanted[row.pattern / 64] |= std::uint64_t{1} << row.pattern % 64;
   scratch_.wanted_list[wanted_count_++] = row.pattern;
 }

@@ -124,6 +124,7 @@ std::size_t max_output(TransformId id, std::size_t n) {
       return n + 1;
     case TransformId::kBase64Decode:
     case TransformId::kBase64DecodeExt:
+      return n / 4 * 3 + 3;
     case TransformId::kCmdLine:
     case TransformId::kCompressWhitespace:
     case TransformId::kCssDecode:

@@ -26,6 +26,7 @@ abi::ImageError error_with_sets(std::size_t count) {
   EXPECT_NE(program, nullptr);
   EXPECT_LT(program->sets.size(), count);
   program->sets.resize(count);
+  program->set_patterns.resize(count * abi::pattern_words(program->patterns.size()));
   program->set_grams.resize(count * abi::kGramWords);
   ImageParts parts;
   parts.strings = &strings;

@@ -9,8 +9,9 @@
 #include <set>
 
 #include "controlplane/compile/honest_sample.h"
+#include "controlplane/compile/lead.h"
 #include "dataplane/rules/operator/regex.h"
-#include "dataplane/rules/row_filter.h"
+#include "dataplane/rules/scan_index.h"
 
 namespace sluice::compile {
 namespace {
@@ -29,6 +30,10 @@ bool meets(const Needs& needs, std::string_view value) {
     if (met) return true;
   }
   return false;
+}
+
+bool begins(const abi::ScanLead& lead, std::string_view value) {
+  return rules::begins_as(lead, base::as_bytes(value));
 }
 
 bool knows_nothing(const Needs& needs) { return needs.size() == 1 && needs[0].nothing(); }
@@ -61,6 +66,12 @@ const char* const kPatterns[] = {
     R"(x[' ?[=<>]+|[a[.]o|[[:x]y|[[=\]]b|[[[:digit:]=]c)",
     R"((?:[~!@#$%^&*()\-+={}\[\]|:;"'`<>][^~!@#$%^&*()\-+={}\[\]|:;"'`<>]*?){3})",
     R"([^\w\s]{2})",
+    R"(\A(?:a{2,3}|b)(?:c|$|\n)d?)",
+    R"(^a$\n?b|c{3}$|\Ax+\n^y)",
+    R"(\A(?:(?>ab+|i)c|(['"])\1x|\bfrom\z))",
+    R"(\A(?i:un)(?!x)ion\b|^\s*(?=i)id\Z)",
+    R"((?:^|[;(])a(?:\z|b))",
+    R"(\A[^a]?\Gb*+\.|\A(?:\s*\b)*from)",
 };
 
 TEST(Needs, NoMatchFailsThem) {
@@ -77,6 +88,7 @@ TEST(Needs, NoMatchFailsThem) {
     const auto regex = rules::Regex::compile(pattern);
     ASSERT_TRUE(regex.ok()) << pattern << regex.error().message;
     const Needs needs = regex_needs(pattern);
+    const abi::ScanLead lead = lead_of(pattern);
     for (int round = 0; round < 20000; ++round) {
       std::string value;
       for (std::uint64_t parts = random() % 6; parts > 0; --parts) {
@@ -91,6 +103,7 @@ TEST(Needs, NoMatchFailsThem) {
         continue;
       ++matches;
       ASSERT_TRUE(meets(needs, value)) << pattern << " matches " << value << ", seed 20240611";
+      ASSERT_TRUE(begins(lead, value)) << pattern << " matches " << value << ", seed 20240611";
     }
   }
   EXPECT_GT(matches, 5000U);
@@ -126,11 +139,62 @@ TEST(Needs, WholeValuesHoldNothingElse) {
   EXPECT_TRUE(meets(address, "www1.example\n10.0.0.1"));  // a line of it
 }
 
+TEST(Lead, ValuesBeginAsThePatternDoes) {
+  const abi::ScanLead flag = lead_of(R"((?i)\A\s*(?:true|1|yes|on|\d{4,12}|premium)\s*\z)");
+  EXPECT_TRUE(begins(flag, "TRUE "));
+  EXPECT_TRUE(begins(flag, "1"));
+  EXPECT_TRUE(begins(flag, "20241201"));
+  EXPECT_FALSE(begins(flag, ""));
+  EXPECT_FALSE(begins(flag, "table"));
+  EXPECT_FALSE(begins(flag, "10 %"));
+  EXPECT_FALSE(begins(flag, "\xc3\xa9"));
+  const abi::ScanLead script = lead_of(R"(\A[ -~\s]{0,400}?<\s*script\b)");
+  EXPECT_EQ(script.least, 7);
+  EXPECT_FALSE(begins(script, "<scrip"));
+  EXPECT_TRUE(begins(script, "abcdefgh\x80"));  // the first four alone are looked at
+  EXPECT_FALSE(begins(script, "abc\x80<script"));
+  const abi::ScanLead any = lead_of("x{3}y|z");
+  EXPECT_EQ(any.least, 1);
+  EXPECT_EQ(any.count, 0);
+  EXPECT_EQ(lead_of(R"(\Aa|b)").count, 0);
+  EXPECT_EQ(lead_of(R"((?:\Aa){2}b)").least, 2);
+}
+
+TEST(Lead, WhatIsNotUnderstoodAsksForNothing) {
+  for (const char* pattern :
+       {"(?x)\\Aa b # c", "\\Aa(?R)?b", R"(\A\Qabc\E)", R"(\A\p{L}bc)", R"(\A(?:a|))"}) {
+    const abi::ScanLead lead = lead_of(pattern);
+    EXPECT_EQ(lead.count, 0) << pattern;
+    EXPECT_LE(lead.least, 1) << pattern;
+  }
+}
+
 TEST(Needs, WhatIsNotUnderstoodAsksForNothing) {
   for (const char* pattern : {"(?x)a b # c", "a(?R)?b", R"(\Qabc\E)", R"(\p{L}bc)", "(?(1)a|b)",
                               R"((a)\18)", "[[.a.]]bc", ".*", "[^a]", "a|"}) {
     EXPECT_TRUE(knows_nothing(regex_needs(pattern))) << pattern;
   }
+}
+
+TEST(Needs, WhatNearlyEveryValueHasIsOneWay) {
+  const Needs text = regex_needs(R"(\A[\w+/-]{6,}={0,2}\s*\z)");
+  ASSERT_EQ(text.size(), 1u);
+  EXPECT_TRUE(meets(text, "dGhlIHF1aWNr"));
+  EXPECT_FALSE(meets(text, "a,b,c,d,e,f"));
+}
+
+TEST(Needs, MergedListsLoseThoseFirstThatFewHonestValuesPass) {
+  // 300 endings, and a word that must not be merged with another: "oo" would be left of it.
+  std::string pattern = "(?:zoo";
+  for (int i = 0; i < 300; ++i) {
+    pattern += "|~" + std::string(1, static_cast<char>('a' + i % 26)) + "`" + std::to_string(i);
+  }
+  const Needs needs = regex_needs(pattern + ")");
+  EXPECT_LE(needs.size(), kNeedsMax);
+  EXPECT_TRUE(meets(needs, "a zoo"));
+  EXPECT_TRUE(meets(needs, "~k`296"));
+  EXPECT_FALSE(meets(needs, "order a book"));
+  EXPECT_LT(share_in_sample(needs), 0.03);
 }
 
 TEST(Needs, LongListsAreMergedNotCut) {
