@@ -81,6 +81,25 @@ class Nic(unittest.TestCase):
         self.assertIn(f"nic bind {OUTSIDE}", said)
         self.assertIn("[ok] huge pages", said)
 
+        self.assertIn("[!!] workers on NUMA node 0, 1", said)
+
+    def test_traps_of_a_card_are_named_also_while_it_is_bound_for_dpdk(self):
+        for device in (OUTSIDE, FAR):
+            link = self.root / f"sys/bus/pci/devices/{device}/driver"
+            link.unlink()
+            os.symlink("../../../../bus/pci/drivers/vfio-pci", link)
+        said = self.run_nic("list")
+        self.assertIn("52 bytes", said)
+        self.assertIn("unevenly", said)
+
+    def test_check_names_workers_that_ixgbe_loads_unevenly(self):
+        def check(cores):
+            self.file("sluice.yaml", f"workers: {{ cores: {cores} }}\nlinks:\n"
+                      f"  - outside: {{ device: \"{FAR}\" }}\n    inside: {{ device: \"{FAR}\" }}")
+            return self.run_nic("check", "--config", f"{self.root}/sluice.yaml", status=1)
+        self.assertIn("with 3 some get more", check([4, 5, 6]))
+        self.assertIn("[ok] 0000:d8:00.0: 2 workers share", check([4, 5]))
+
     def test_binds_with_dpdk_devbind(self):
         self.run_nic("bind", OUTSIDE, INSIDE[5:])
         self.assertEqual((self.root / "bound").read_text(),
