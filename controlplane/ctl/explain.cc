@@ -26,6 +26,13 @@ void show_rule(const json& rule) {
   };
   line("message", rule.value("msg", ""));
   line("target", rule.value("target", ""));
+  line("sent", rule.value("sent", ""));
+  line("bytes", rule.value("sent_b64", ""));
+  if (rule.contains("sent_bytes")) {
+    const bool masked = rule.value("sent", "").empty() && !rule.contains("sent_b64");
+    std::printf(masked ? "  %-10s masked, %s bytes\n" : "  %-10s the first bytes of %s\n",
+                masked ? "sent" : "cut", rule["sent_bytes"].dump().c_str());
+  }
   line("parsed", rule.value("source", ""));
   for (const json& step : rule.value("steps", json::array())) {
     line("", step.value("transformation", "") + " -> " + step.value("value", ""));

@@ -117,6 +117,8 @@ void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& cata
     json.field("value_bytes", match.fixed.value_total);
   }
   if (!match.source.empty()) bytes_field(json, "source", match.source);
+  if (!match.sent.empty()) bytes_field(json, "sent", match.sent);
+  if (match.sent_total > match.sent.size()) json.field("sent_bytes", match.sent_total);
   if (!match.matched.empty()) bytes_field(json, "matched", match.matched);
   json.field("blocking", match.fixed.blocking != 0);
   const Catalogue::Rule* rule = catalogue.rule(match.fixed.rule_id);

@@ -59,6 +59,11 @@ bool decode(std::uint32_t type, std::span<const std::uint8_t> payload, Record& r
       record.matches.push_back(match);
     } else if (field.id == abi::EventFieldId::kRuleSource && !record.matches.empty()) {
       record.matches.back().source = bytes;
+    } else if (field.id == abi::EventFieldId::kRuleSent && !record.matches.empty()) {
+      if (bytes.size() < sizeof(std::uint32_t)) return false;
+      RuleMatch& match = record.matches.back();
+      std::memcpy(&match.sent_total, bytes.data(), sizeof match.sent_total);
+      match.sent = bytes.substr(sizeof match.sent_total);
     } else if (field.id == abi::EventFieldId::kRuleMessage && !record.matches.empty()) {
       record.matches.back().message = bytes;
     } else {

@@ -39,6 +39,8 @@ enum class EventFieldId : std::uint16_t {
   kStagedRule = 15,   ///< a rule id of the staged generation that matched
   kRuleSource = 16,   ///< of the kRuleMatch before it: the value before its transformations
   kRuleMessage = 17,  ///< of the kRuleMatch before it: its msg, macros expanded
+  kRuleSent = 18,     ///< of the kRuleMatch before it: u32 bytes that the client sent for the value
+                      ///< where parsing changed them, and of these the first, none where masked
 };
 
 struct EventField {

@@ -61,7 +61,8 @@ class FieldWriter {
     size = append(buffer, size, mask ? std::string_view("***") : field.value);
     text(EventFieldId::kRequestHeader, {buffer, size});
   }
-  void match(const rules::RuleMatch& match, bool mask) {
+  /// sent: what the client sent for the value, if parsing changed it.
+  void match(const rules::RuleMatch& match, base::Bytes sent, bool mask) {
     abi::EventRuleMatch fixed{};
     fixed.rule_id = match.rule_id;
     fixed.score = match.score;
@@ -87,8 +88,24 @@ class FieldWriter {
     std::memcpy(at + target.size(), value, value_bytes);
     std::memcpy(at + target.size() + value_bytes, matched, matched_bytes);
     if (mask) return;  // a message may quote the value
-    masked(EventFieldId::kRuleSource, base::as_text(match.source));
+    // What is masked in the value is not found among its escapes.
+    const bool secret_value = holds_secret(match.value);
+    const bool secret_source = holds_secret(match.source);
+    if (secret_source || !secret_value) {
+      masked(EventFieldId::kRuleSource, base::as_text(match.source));
+    }
+    this->sent(base::as_text(sent), secret_value || secret_source);
     masked(EventFieldId::kRuleMessage, match.message.substr(0, kMessageBytesMax));
+  }
+  /// secret: a part of the value is masked, so only the length is given.
+  void sent(std::string_view bytes, bool secret) {
+    if (bytes.empty()) return;
+    const auto total = static_cast<std::uint32_t>(bytes.size());
+    char buffer[sizeof total + kValueBytesMax];
+    std::memcpy(buffer, &total, sizeof total);
+    const std::span<char> room(buffer + sizeof total, kValueBytesMax);
+    const std::size_t size = secret ? 0 : copy_masked(bytes, room);
+    text(EventFieldId::kRuleSent, {buffer, sizeof total + size});
   }
   void number(EventFieldId id, std::uint32_t value) {
     char digits[10];
@@ -105,6 +122,11 @@ class FieldWriter {
   [[nodiscard]] bool cut() const { return cut_; }
 
  private:
+  static bool holds_secret(base::Bytes value) {
+    char copy[abi::kMatchValueBytesMax];
+    const std::string_view text = base::as_text(value);
+    return text.substr(0, sizeof copy) != std::string_view(copy, copy_masked(text, copy));
+  }
   template <std::size_t kSize>
   static std::size_t append(char (&buffer)[kSize], std::size_t at, std::string_view text) {
     const std::size_t bytes = std::min(text.size(), kSize - at);
@@ -132,13 +154,9 @@ class FieldWriter {
   bool cut_ = false;
 };
 
-/// Whether a match's value may not be shown: it is a masked header, a cookie where cookies are
+/// Whether a member's value may not be shown: it is a masked header, a cookie where cookies are
 /// masked, or an argument with a secret name.
-bool masks_target(const EventOptions& options, std::string_view target) {
-  const std::size_t colon = target.find(':');
-  if (colon == std::string_view::npos) return false;
-  const std::string_view collection = target.substr(0, colon);
-  const std::string_view name = target.substr(colon + 1);
+bool masks_member(const EventOptions& options, std::string_view collection, std::string_view name) {
   if (equal_lower(collection, "request_headers") || equal_lower(collection, "response_headers")) {
     return options.mask.contains(name) || is_secret_name(name);
   }
@@ -146,6 +164,38 @@ bool masks_target(const EventOptions& options, std::string_view target) {
     return options.mask.contains("cookie") || is_secret_name(name);
   }
   return is_secret_name(name);
+}
+
+/// The same of a match: by its target, "MATCHED_VARS:ARGS:pin" for one, and by what a target such
+/// as TX:1 came from.
+bool masks_match(const EventOptions& options, const rules::RuleMatch& match,
+                 const rules::Origin& origin) {
+  if (masks_member(options, origin.collection, origin.key)) return true;
+  std::string_view target = match.target;
+  for (;;) {
+    const std::size_t colon = target.find(':');
+    if (colon == std::string_view::npos) return false;
+    const std::string_view collection = target.substr(0, colon);
+    target.remove_prefix(colon + 1);
+    if (masks_member(options, collection, target)) return true;
+    if (!equal_lower(collection, "matched_vars")) return false;
+  }
+}
+
+inline constexpr std::size_t kSentMax = 32;  // values; more rules than that fill a record
+
+/// What the client sent for the first values that matched. O(head + body).
+std::size_t find_sent(const rules::Transaction& transaction, rules::SentBytes (&sent)[kSentMax]) {
+  std::size_t count = 0;
+  for (const rules::RuleMatch& match : transaction.matches()) {
+    if (match.nolog || match.origin == rules::kNoOrigin || count == kSentMax) continue;
+    const bool known = std::any_of(sent, sent + count, [&](const rules::SentBytes& each) {
+      return each.origin == match.origin;
+    });
+    if (!known) sent[count++] = {match.origin, {}};
+  }
+  transaction.find_sent({sent, count});
+  return count;
 }
 
 constexpr bool ends_value(char c) {
@@ -243,12 +293,21 @@ void EventWriter::write(abi::RingWriter& ring, abi::RecordType type,
     }
   }
   if (record.rules != nullptr) {
+    rules::SentBytes sent[kSentMax];
+    // Honest requests are not searched for what weak signals were.
+    const std::size_t sent_count =
+        type == abi::RecordType::kAlert ? find_sent(*record.rules, sent) : 0;
     for (const rules::RuleMatch& match : record.rules->matches()) {
-      if (!match.nolog) fields.match(match, masks_target(options_, match.target));
+      if (match.nolog) continue;
+      const auto* found = std::find_if(sent, sent + sent_count, [&](const rules::SentBytes& each) {
+        return each.origin == match.origin;
+      });
+      fields.match(match, found == sent + sent_count ? base::Bytes() : found->bytes,
+                   masks_match(options_, match, record.rules->origin_of(match)));
     }
     for (const rules::RuleMatch& match : record.rules->matches()) {
       // A message may quote the value: where that is masked, the catalogue's text stands for it.
-      if (match.blocking && !masks_target(options_, match.target)) {
+      if (match.blocking && !masks_match(options_, match, record.rules->origin_of(match))) {
         fields.masked(EventFieldId::kMessage, match.message);
       }
     }

@@ -27,7 +27,17 @@ inline constexpr std::size_t kSmallBodyBytes = 1024;
 /// Values of a target that are found again for each slice in less time than one takes.
 inline constexpr std::size_t kStoppedValuesMax = 1024;
 
-bool note_match(TransactionState& state, const TargetValue& target, Bytes value, ChainRun& run) {
+/// What a member of MATCHED_VARS was before its transformations. O(matches).
+Item matched_item(const TransactionState& state, Bytes value) {
+  for (std::uint32_t i = state.matched_count; i > 0; --i) {
+    const MatchedVariable& each = state.matched[i - 1];
+    if (each.value.data() == value.data() && each.value.size() == value.size()) return each.item;
+  }
+  return {};
+}
+
+bool note_match(TransactionState& state, const TargetValue& target, Item item, Bytes value,
+                ChainRun& run) {
   if (run.is_first_match) state.matched_count = 0;
   run.is_first_match = false;
   if (state.matched == nullptr) {
@@ -39,7 +49,7 @@ bool note_match(TransactionState& state, const TargetValue& target, Bytes value,
   }
   // Full: the last place goes on to hold the latest.
   if (state.matched_count == abi::kMatchedVarsMax) --state.matched_count;
-  state.matched[state.matched_count++] = {target.variable, target.keyed, target.key, value};
+  state.matched[state.matched_count++] = {target.variable, target.keyed, item, target.key, value};
   return true;
 }
 
@@ -58,9 +68,17 @@ bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& tar
   // it found stands where they find nothing themselves (`!@rx`).
   const bool looks_back =
       target.variable == VariableId::kMatchedVar || target.variable == VariableId::kMatchedVars;
-  if (run.is_first_match || !looks_back) run.source = target.value;
+  const Item item = looks_back ? matched_item(state, target.value) : target.item;
+  if (item.exists()) run.origin = item;
+  if (run.is_first_match || !looks_back) {
+    run.source = target.value;
+  } else if (item.exists()) {
+    // Of several values that an earlier link took, this one.
+    const Value& origin = state.values.at(item.value());
+    run.source = item.is_name() ? base::as_bytes(origin.key()) : origin.view();
+  }
   if (run.is_first_match || !looks_back || !found.empty()) run.found = found;
-  if (!note_match(state, target, value, run)) return false;
+  if (!note_match(state, target, item, value, run)) return false;
   run.of_batch |= target.item.exists() && target.item.value() >= state.batch_first;
   state.persists = !state.is_batch || run.of_batch;
   run.score += run_set_actions(state, rule);
@@ -216,6 +234,7 @@ void set_value(TransactionState& state, const ChainRun& run, RuleMatch& match) {
   const MatchedVariable& last = state.matched[state.matched_count - 1];
   match.target = state.keep(full_name(state, last.variable, last.keyed, last.key));
   match.value_total = static_cast<std::uint32_t>(last.value.size());
+  match.origin = state.is_batch ? kNoValue : run.origin.code;
   match.value = state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
   if (run.source.size() != last.value.size() ||
       !std::equal(run.source.begin(), run.source.end(), last.value.begin())) {

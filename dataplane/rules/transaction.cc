@@ -14,6 +14,7 @@
 #include "dataplane/rules/request_parts.h"
 #include "dataplane/rules/scanner.h"
 #include "dataplane/rules/score_slots.h"
+#include "dataplane/rules/sent_bytes.h"
 #include "dataplane/rules/transaction_state.h"
 
 namespace sluice::rules {
@@ -278,6 +279,16 @@ bool Transaction::wants_request_body() const {
 std::span<const RuleMatch> Transaction::matches() const {
   if (state_ == nullptr) return {};
   return {state_->matches, state_->match_count};
+}
+
+Origin Transaction::origin_of(const RuleMatch& match) const {
+  if (state_ == nullptr || match.origin == kNoOrigin) return {};
+  const Value& value = state_->values.at(match.origin >> 1);
+  return {abi::variable_info(value.variable).name, value.key()};
+}
+
+void Transaction::find_sent(std::span<SentBytes> wanted) const {
+  if (state_ != nullptr) find_sent_bytes(*state_, wanted);
 }
 
 std::int32_t Transaction::score_inbound() const {

@@ -41,21 +41,36 @@ struct TransactionInfo {
   std::uint64_t strict = 0;
 };
 
+inline constexpr std::uint16_t kNoOrigin = 0xffff;
+
 /// One rule that matched, in the order of matching. Views live until release().
 struct RuleMatch {
   std::uint32_t rule_index = 0;  ///< into Ruleset::rules(), the chain's first rule; rule_hits index
   std::uint32_t rule_id = 0;
-  std::int32_t score = 0;             ///< added to the inbound or outbound score by this match
-  std::uint8_t phase = 0;             ///< 1..5
-  std::uint8_t severity = 255;        ///< 0..7, 255: none
-  bool blocking = false;              ///< decided the verdict
-  bool nolog = false;                 ///< not to be reported
+  std::int32_t score = 0;       ///< added to the inbound or outbound score by this match
+  std::uint8_t phase = 0;       ///< 1..5
+  std::uint8_t severity = 255;  ///< 0..7, 255: none
+  bool blocking = false;        ///< decided the verdict
+  bool nolog = false;           ///< not to be reported
+  /// The value of the request that matched last in its chain, for origin_of() and find_sent().
+  std::uint16_t origin = kNoOrigin;
   std::string_view target;            ///< "ARGS:q": of the last value that matched
   base::Bytes value;                  ///< transformed, cut at kMatchValueBytesMax
   base::Bytes matched;                ///< the part of it that the operator found, where known
   base::Bytes source;                 ///< before its transformations, where they changed it; cut
   std::uint32_t value_total = 0;      ///< bytes before cutting
   std::string_view message, logdata;  ///< macros expanded
+};
+
+/// The name of a value of the request.
+struct Origin {
+  std::string_view collection, key;  ///< "REQUEST_HEADERS", "Authorization"; empty: not known
+};
+
+/// Bytes of the request as the client sent them, for a value that parsing has changed.
+struct SentBytes {
+  std::uint16_t origin;  ///< RuleMatch::origin
+  base::Bytes bytes;     ///< in the request's head or body; empty: as parsed, or not known
 };
 
 /// Where to look after response bodies: see Transaction::wants_response_body().
@@ -117,6 +132,13 @@ class Transaction {
   /// True if phases 1 and 2 have rules that look at the request body.
   [[nodiscard]] bool wants_request_body() const;
   [[nodiscard]] std::span<const RuleMatch> matches() const;
+  /// What a match's value came from: targets such as TX:1 and MATCHED_VAR do not say it.
+  [[nodiscard]] Origin origin_of(const RuleMatch& match) const;
+  /// Finds what the client sent for each of `wanted`: the part of the query, form or JSON before it
+  /// was unescaped, the target before the path was. Of a body with a Content-Encoding that is what
+  /// it decodes to. Not known: long bodies that are not kept whole, XML, names of JSON members.
+  /// O(head + body + values * wanted).
+  void find_sent(std::span<SentBytes> wanted) const;
   [[nodiscard]] std::int32_t score_inbound() const;
   [[nodiscard]] std::int32_t score_outbound() const;
   /// False if a value was judged in windows, in part, or not at all.

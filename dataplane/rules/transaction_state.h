@@ -26,6 +26,7 @@ namespace sluice::rules {
 struct MatchedVariable {
   VariableId variable;  ///< of the target
   bool keyed;           ///< a member of a collection: the name is VARIABLE:key
+  Item item;            ///< what it was before its transformations, if it is one of the values
   std::string_view key;
   Bytes value;  ///< transformed
 };

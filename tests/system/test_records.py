@@ -71,7 +71,8 @@ def explain_tells_all_also_after_restart_and_rotation():
             check(rule["id"] == 1001 and "evil-marker" in rule["text"], f"the rule: {rule}")
             check(rule["target"] == "ARGS:q", f"the target: {rule}")
             check("evil-marker" in str(rule.get("matched", rule.get("value"))), f"bytes: {rule}")
-            check(rule["source"] == "%65vil-marker", f"the bytes before decoding: {rule}")
+            check(rule["sent"] == "%2565vil-marker", f"the bytes of the client: {rule}")
+            check(rule["source"] == "%65vil-marker", f"the value as parsed: {rule}")
             check(rule["steps"] == [{"transformation": "urlDecodeUni", "value": "evil-marker"}],
                   f"the decoding steps: {rule}")
             check(told["generation"] >= 1 and "bytes" in told, "generation and bytes")
@@ -82,7 +83,8 @@ def explain_tells_all_also_after_restart_and_rotation():
         lab.curl("/")
         explain()
         text = lab.ctl("explain", event).stdout
-        check("1001" in text and "urlDecodeUni" in text, f"for people: {text}")
+        check("1001" in text and "urlDecodeUni" in text and "sent       %2565vil-marker" in text,
+              f"for people: {text}")
         check(lab.ctl("explain", "0" * 26, check=False).returncode == 1, "an unknown event")
 
 
@@ -92,6 +94,11 @@ def explain_answers_for_every_kind_of_verdict():
       - {{ name: seen, key: ["header:x-seen"], rate: 1/min, burst: 1, action: monitor }}
 """
     masking = r"""SecRule ARGS "@contains masked-marker" "id:1002,phase:2,deny,msg:'saw %{MATCHED_VAR}'"
+SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:1005,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_HEADERS:Authorization "@rx (chained-.*)" "id:1003,phase:2,deny,capture,t:none,chain"
+  SecRule TX:1 "@contains secret" "t:none"
+SecRule REQUEST_COOKIES|ARGS:pin "@contains chained" "id:1004,phase:2,deny,t:none,chain"
+  SecRule MATCHED_VARS "@contains secret" "t:none"
 """
     with Lab("kinds", rules=RULES + masking, policy=policy) as lab:
         lab.push()
@@ -126,6 +133,21 @@ def explain_answers_for_every_kind_of_verdict():
         check("masked-marker" not in json.dumps([secret["records"], secret["rules"][0]["msg"]]),
               f"a masked value is shown: {secret}")
         check(secret["rules"][0]["value_bytes"] == len("masked-marker"), f"no length: {secret}")
+        # A secret inside a value is found when it is parsed, not among its escapes.
+        inside = told(event_of('/?data=%7B%22password%22%3A%22hunter7%22%7D+masked-marker'), "rules")
+        check("hunter7" not in json.dumps(inside["rules"]) and
+              inside["rules"][0]["sent_bytes"] == 50 and "sent" not in inside["rules"][0],
+              f"a secret inside a value: {inside}")
+        # A link of a chain that looks at what another one has found shows no more than that one may.
+        for event in (event_of("/", "-H", "Authorization: Bearer chained-secret1", "-H", "X-Api-Key: c1"),
+                      event_of("/", "-b", "sid=chained-secret2", "-H", "X-Api-Key: c2"),
+                      event_of("/?pin=chained-secret3")):
+            chained = told(event, "rules")
+            check("chained-secret" not in json.dumps(chained["rules"]) and
+                  chained["rules"][0]["value_bytes"] > 10, f"a chain shows a secret: {chained}")
+        json_body = told(event_of("/", "-H", "Content-Type: application/json", "-d",
+                                  r'{"a":["x",{"q":"\u0065vil-marker"}]}'), "rules")
+        check(json_body["rules"][0]["sent"] == r"\u0065vil-marker", f"JSON as sent: {json_body}")
         lab.curl("/", "-H", "X-Api-Key: k", "-H", "X-Seen: own")
         limited = told(event_of("/", "-H", "X-Api-Key: k"), "limit")
         check(limited["records"][0]["sluice"]["limit"] == "slow", f"which limit: {limited}")

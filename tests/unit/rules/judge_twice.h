@@ -47,6 +47,7 @@ inline Judged judge(const std::string& rules, const std::string& request,
   EXPECT_EQ(judged.ids, expected.ids);
   EXPECT_EQ(judged.targets, expected.targets);
   EXPECT_EQ(judged.values, expected.values);
+  EXPECT_EQ(judged.sent, expected.sent);
   EXPECT_EQ(judged.verdict.action, expected.verdict.action);
   return judged;
 }

@@ -171,6 +171,9 @@ Judged Judge::run(std::string_view request, std::string_view response) {
     judged.ids.push_back(match.rule_id);
     judged.targets.emplace_back(match.target);
     judged.values.emplace_back(base::as_text(match.value));
+    SentBytes sent[] = {{match.origin, {}}};
+    transaction.find_sent(sent);
+    judged.sent.emplace_back(base::as_text(sent[0].bytes));
   }
   judged.inbound = transaction.score_inbound();
   judged.outbound = transaction.score_outbound();

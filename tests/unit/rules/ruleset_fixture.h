@@ -31,8 +31,8 @@ LoadedRules load_files(const std::vector<std::string>& files,
 /// What the rules said of one transaction.
 struct Judged {
   abi::Verdict verdict;
-  std::vector<std::uint32_t> ids;  ///< of matches that are not nolog, in order
-  std::vector<std::string> targets, values;
+  std::vector<std::uint32_t> ids;                  ///< of matches that are not nolog, in order
+  std::vector<std::string> targets, values, sent;  ///< sent: Transaction::find_sent()
   std::int32_t inbound = 0, outbound = 0;
   std::vector<std::string> tx;  ///< of Judge::tx_names, empty where unset
   std::vector<abi::Reason> limits;

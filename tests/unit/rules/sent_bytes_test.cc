@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the Sluice authors
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/rules/judge_twice.h"
+
+/// What the client sent for a value that matched.
+namespace sluice::rules::test {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr const char* kEvil =
+    "SecRule REQUEST_HEADERS:Content-Type \"@contains json\" "
+    "\"id:9,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+    "SecRule ARGS \"@rx (?i)evil\" \"id:1,phase:2,pass,log,t:none\"\n";
+
+Texts sent(const std::string& request, const std::string& rules = kEvil) {
+  return judge(rules, request).sent;
+}
+
+TEST(SentBytes, OfAQueryAreThoseBeforeTheEscapesWereUndone) {
+  EXPECT_EQ(sent(get("/?a=1&b=e%76il+x&c=2")), Texts{"e%76il+x"});
+  EXPECT_EQ(sent(get("/?a=1&b=evil&c=2")), Texts{""}) << "as it stands";
+  EXPECT_EQ(sent(get("/?a=%65vil&a=3&a=EVI%4C")), Texts{"EVI%4C"}) << "the last that matched";
+  EXPECT_EQ(sent(get("/?a=%65vil%2&a=3")), Texts{"%65vil%2"}) << "an escape that is none";
+  EXPECT_EQ(sent(get("/?n%65=1&%65vil=%20"),
+                 "SecRule ARGS_NAMES \"@rx evil\" \"id:1,phase:2,pass,log,t:none\"\n"),
+            Texts{"%65vil"});
+}
+
+TEST(SentBytes, OfAFormAreFoundInTheBody) {
+  const std::string type = "application/x-www-form-urlencoded";
+  EXPECT_EQ(sent(post(type, "a=b+c&%62=%65%76%69%6c&d=%20")), Texts{"%65%76%69%6c"});
+  EXPECT_EQ(sent(post(type, "&&b=+evil")), Texts{"+evil"}) << "behind arguments without a name";
+  const std::string long_value(2000, '+');
+  EXPECT_EQ(sent(post(type, "a=" + long_value + "evil")), Texts{long_value + "evil"});
+}
+
+TEST(SentBytes, OfJsonAreTheInsideOfTheString) {
+  const std::string body =
+      R"({"k\"ey": "a:b", "list" : [1, true, null, {}, [], {"b" : "\u0065vil \"q\""}], "c": 2})";
+  EXPECT_EQ(sent(post("application/json", body)), Texts{R"(\u0065vil \"q\")"});
+  EXPECT_EQ(sent(post("application/json", R"({"a":"x\ny","b":"evil"})")), Texts{""});
+  EXPECT_EQ(sent(post("application/json", R"("evi\u006c")")), Texts{R"(evi\u006c)"});
+}
+
+TEST(SentBytes, OfAPathAreTheTarget) {
+  const std::string rules =
+      "SecRule REQUEST_FILENAME \"@rx evil\" \"id:1,phase:1,pass,log,t:none\"\n"
+      "SecRule REQUEST_URI \"@rx evil\" \"id:2,phase:1,pass,log,t:none\"\n";
+  EXPECT_EQ(sent(get("/%65vil?a=b"), rules), (Texts{"/%65vil", "/%65vil?a=b"}));
+  EXPECT_EQ(sent(get("/evil?a=b"), rules), (Texts{"", ""}));
+}
+
+TEST(SentBytes, OfAChainAreThoseOfTheValueThatItsLastLinkTook) {
+  const std::string rules =
+      "SecRule ARGS \"@rx evil\" \"id:1,phase:2,pass,log,t:none,t:lowercase,chain\"\n"
+      "  SecRule MATCHED_VARS \"@rx one\" \"t:none\"\n";
+  EXPECT_EQ(sent(get("/?a=EVIL%20one&b=EVIL%20two"), rules), Texts{"EVIL%20one"});
+  const Judged judged = judge(rules, get("/?a=EVIL%20one&b=EVIL%20two"));
+  EXPECT_EQ(judged.values, Texts{"evil one"});
+}
+
+TEST(SentBytes, OfACaptureAreThoseOfTheValueItWasTakenFrom) {
+  const std::string rules =
+      "SecRule ARGS \"@rx (evil.*)\" \"id:1,phase:2,pass,log,capture,t:none,chain\"\n"
+      "  SecRule TX:1 \"@contains il\" \"t:none\"\n";
+  EXPECT_EQ(sent(get("/?a=1&b=%20evil%20one"), rules), Texts{"%20evil%20one"});
+}
+
+TEST(SentBytes, AreNotGuessedWhereTheBodyIsNotKnown) {
+  EXPECT_EQ(sent(post("application/json", R"({"a":"\u0065vil")")), Texts{""}) << "cut short";
+  EXPECT_EQ(sent(post("multipart/form-data; boundary=B",
+                      "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n%65 evil\r\n"
+                      "--B--\r\n")),
+            Texts{""})
+      << "parts are not unescaped";
+  const std::string rest(3 << 20, 'x');
+  const Texts long_body = sent(post("application/x-www-form-urlencoded", "b=%65vil&a=" + rest));
+  for (const std::string& text : long_body) EXPECT_TRUE(text.empty() || text == "%65vil") << text;
+}
+
+}  // namespace
+}  // namespace sluice::rules::test
