@@ -272,12 +272,19 @@ Response events(Services& services, const Request& request) {
   return {200, body + "]}"};
 }
 
+/// They lie in the dataplane's memory: without it there are none, which is not the same as zero.
+Response counters(Services& services, const Request& request) {
+  bool known = false;
+  services.collector.with_view([&](const DataplaneView* view) { known = view != nullptr; });
+  if (known) return {200, services.collector.counters(request.parameter("cycles") == "1")};
+  const std::string why = services.publisher.out_of_reach();
+  return error(503, "no counters: " + (why.empty() ? "no dataplane runs" : why), 1);
+}
+
 Response read(Services& services, const Request& request) {
   if (request.path == "/v1/status") return status(services);
   if (request.path == "/v1/generations") return generations(services);
-  if (request.path == "/v1/counters") {
-    return {200, services.collector.counters(request.parameter("cycles") == "1")};
-  }
+  if (request.path == "/v1/counters") return counters(services, request);
   if (request.path == "/v1/events") return events(services, request);
   if (request.path == "/v1/top") {
     const std::string count = request.parameter("count");

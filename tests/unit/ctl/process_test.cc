@@ -110,6 +110,22 @@ TEST_F(Processes, ExitStatusesAreThoseOfTheInterface) {
   EXPECT_EQ(run({"status"}), 4);
 }
 
+TEST_F(Processes, CountersWithoutADataplaneSaySo) {
+  start();
+  EXPECT_EQ(run({"counters"}), 1);
+  EXPECT_EQ(output_, "sluicectl: no counters: no dataplane runs\n");
+  EXPECT_EQ(run({"--json", "counters"}), 1);
+  EXPECT_EQ(run({"counters", "--watch"}), 1);
+  test::DataplaneSide dataplane(folder_.path() + "/shm", {});
+  // sluiced looks for it now and then.
+  int exit = run({"counters"});
+  for (int i = 0; i < 500 && exit != 0; ++i) {
+    ::usleep(10'000);
+    exit = run({"counters"});
+  }
+  EXPECT_EQ(exit, 0) << output_;
+}
+
 TEST_F(Processes, GlobalOptionsStandAnywhere) {
   start();
   EXPECT_EQ(run({"status", "--json", "--instance", "main"}), 0);
