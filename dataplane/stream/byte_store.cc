@@ -68,7 +68,7 @@ bool ByteStore::put(Pools& pools, std::int64_t offset, base::Bytes bytes, std::i
   }
   if (needed != 0) {
     const std::size_t map = !mapped_ && count_ + needed > 1 ? 1 : 0;
-    if (needed + map > pools.blocks_free() || (gap && !pools.gap_block_allowed())) return false;
+    if (needed + map > (gap ? pools.blocks_free_for_gaps() : pools.blocks_free())) return false;
   }
   for (std::int64_t at = offset; at < end;) {
     const std::int64_t start = at - at % kBlock;

@@ -65,7 +65,10 @@ class Pools {
   [[nodiscard]] std::size_t held_total() const { return sizes_.held_packets; }
   /// A quarter of the blocks is kept for bytes in order: a flood of segments beyond gaps cannot
   /// stop connections without gaps (evasion TD8).
-  [[nodiscard]] bool gap_block_allowed() const { return free_block_count_ > sizes_.blocks / 4; }
+  [[nodiscard]] std::size_t blocks_free_for_gaps() const {
+    const std::size_t kept = sizes_.blocks / 4;
+    return free_block_count_ > kept ? free_block_count_ - kept : 0;
+  }
 
  private:
   PoolSizes sizes_;

@@ -220,7 +220,8 @@ Outcome Connection::on_beyond_gap(Pools& pools, const Placed& placed, Segment& s
     }
     if (placed.begin != placed.end) {
       if (gaps == nullptr) {
-        const std::uint32_t block = pools.gap_block_allowed() ? pools.take_block() : Pools::kNone;
+        const std::uint32_t block =
+            pools.blocks_free_for_gaps() != 0 ? pools.take_block() : Pools::kNone;
         if (block == Pools::kNone) return dropped(segment, Reason::kTcpOooFull);
         sender.ranges = block;
         gaps = gap_ranges(pools, sender);

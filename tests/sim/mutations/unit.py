@@ -85,7 +85,7 @@ MUTATIONS = [
      "options.window_scale = std::min(sent.window_scale, kWindowScaleMax);",
      "options.window_scale = sent.window_scale;", STREAM, "TcpOptions.TO7_WindowScaleIsAtMostFourteen"),
     ("gaps_take_the_last_blocks", "stream/tcp_connection.cc",
-     "pools.gap_block_allowed() ? pools.take_block() : Pools::kNone", "pools.take_block()",
+     "pools.blocks_free_for_gaps() != 0 ? pools.take_block() : Pools::kNone", "pools.take_block()",
      STREAM, "TcpBounds.RX3_TheLastQuarterOfThePoolIsKeptForBytesInOrder"),
     ("copies_of_held_bytes_are_held", "stream/tcp_connection.cc",
      "if (sender.held_count != 0) return dropped(segment, Reason::kTcpHeldDup);", "",

@@ -33,6 +33,26 @@ TEST(TcpBounds, RX3_TheLastQuarterOfThePoolIsKeptForBytesInOrder) {
   expect_forwarded(link.up(sent, "in order"));
 }
 
+/// With room for one block less than it needs (found by the simulator, seed 1796000283965).
+TEST(TcpBounds, RX3_ASegmentOfTwoBlocksTakesNoneOfTheLastQuarter) {
+  TestLink link({16, 8});
+  link.shake_hands();
+  const std::size_t kept = link.pools.blocks_total() / 4;
+  std::int64_t sent = 0;
+  while (link.pools.blocks_free() > kept + 3) {
+    expect_forwarded(link.up(sent, std::string(1000, 'x')));
+    sent += 1000;
+  }
+  constexpr auto kBlock = static_cast<std::int64_t>(Pools::kBlockBytes);
+  const std::int64_t next = (sent / kBlock + 1) * kBlock;
+  expect_forwarded(link.up(next + 10, "a list, and a block"));
+  ASSERT_EQ(link.pools.blocks_free(), kept + 1);
+  expect_dropped(link.up(next + 2 * kBlock - 5, "two blocks"), Reason::kTcpOooFull);
+  EXPECT_EQ(link.pools.blocks_free(), kept + 1);
+  expect_forwarded(link.up(next + 2 * kBlock, "one block"));
+  EXPECT_EQ(link.pools.blocks_free(), kept);
+}
+
 TEST(TcpBounds, RX3_SegmentsHeldByVeryManyFlowsAreBoundedAndHarmNoOther) {
   constexpr std::size_t kFlows = 2000, kHeldMax = 500;
   TestLink link({4 * kFlows, kHeldMax});
