@@ -130,6 +130,7 @@ std::span<const TargetValue> collect_again(TransactionState& state, const abi::R
   const std::span<const TargetValue> values = collect(state, target, candidates);
   state.steps_left = left;
   state.steps_spent = spent;
+  state.worker->slice.go_on();
   return values;
 }
 

@@ -31,6 +31,11 @@ class Slice {
     if (cycles_ > 1 && end_ == 0) end_ = __rdtsc() + cycles_;
     next_look_ = 0;
   }
+  /// What a slice finds again before it goes on is no progress: the time for that comes afterwards,
+  /// or each of many slices on a slow machine would end with what the last one found.
+  void go_on() {
+    if (cycles_ > 1) end_ = __rdtsc() + cycles_;
+  }
   /// `steps`: that what is judged has taken so far.
   [[nodiscard]] bool is_over(std::uint64_t steps) {
     if (cycles_ == 0) return false;

@@ -50,5 +50,24 @@ TEST(Evaluator, HB19_AttacksInBinaryMessagesAreFoundRaw) {
   EXPECT_EQ(judge(rules, post("application/cbor", "\xa1\x61\x61\x67<attack"s)).ids, Ids{1});
 }
 
+// What each slice has to find again, here 900 values past 40 exclusions each, takes longer than the
+// slice is: it must judge more than one value all the same.
+TEST(Slices, FindingValuesAgainIsNoProgress) {
+  constexpr std::uint64_t kCycles = 40'000;  // some 15 us
+  std::string exclusions, body;
+  for (int i = 0; i < 40; ++i) exclusions += "|!ARGS:q" + std::to_string(100 + i);
+  for (int i = 0; i < 900; ++i) body += "&k" + std::to_string(100 + i) + "=abc" + std::to_string(i);
+  const LoadedRules loaded = load_text("SecRequestBodyAccess On\nSecRule ARGS" + exclusions +
+                                       " \"@rx abc\\d\" \"id:1,phase:2,pass,setvar:tx.n=+1\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  judge.slice_cycles = kCycles;
+  judge.tx_names = {"n"};
+  const Judged judged = judge.run(post("application/x-www-form-urlencoded", body.substr(1)));
+  EXPECT_EQ(judged.tx, std::vector<std::string>{"900"});
+  EXPECT_GT(judge.stops, 5U);
+  EXPECT_LT(judge.stops, 450U);
+}
+
 }  // namespace
 }  // namespace sluice::rules::test
