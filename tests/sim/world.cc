@@ -180,7 +180,7 @@ void World::set_up(const Plan& plan) {
   Appliance::Conditions conditions{has(Oddity::kLateVerdict), 0};
   if (small_pools) {
     count(Oddity::kSmallPools);
-    conditions.blocks = plan.honest ? kBlocksMin : 3 + Random(plan.seed ^ 0xccc).below(kBlocksMin);
+    conditions.blocks = plan.honest ? kBlocksMin : 1 + Random(plan.seed ^ 0xccc).below(kBlocksMin);
   }
   appliance_.start(plan.seed ^ 0x77, conditions);
 }
