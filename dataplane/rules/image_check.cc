@@ -338,12 +338,12 @@ class ProgramChecker {
   /// A parent is computed before its children, and always: it is in the set, and has no lead.
   void check_parents(const abi::ScanSet& set) {
     const auto has = [&](std::size_t node) { return (set.nodes[node / 64] >> node % 64 & 1) != 0; };
-    for (std::size_t node = 0; node < abi::kTransformNodesMax && good_; ++node) {
+    for (std::size_t node = 1; node < abi::kTransformNodesMax && good_; ++node) {
       if (!has(node)) continue;
       require(node < nodes_.size());
       if (!good_) return;
       const std::size_t parent = nodes_[node].parent;
-      require(has(parent) && node_leads_[parent] == abi::kNone16);
+      require(parent < node && has(parent) && node_leads_[parent] == abi::kNone16);
     }
   }
 
