@@ -164,9 +164,15 @@ constexpr std::string_view kSample[] = {
 /// A bit for each value of the sample.
 using Values = std::bitset<std::size(kSample)>;
 
+double smoothed(std::size_t count, double guess) {
+  return (static_cast<double>(count) + guess) / (static_cast<double>(std::size(kSample)) + 1);
+}
+
 struct Sample {
   std::array<Values, abi::kGramCount> with_gram;
   std::array<Values, 64> with_class;
+  std::array<double, abi::kGramCount> gram_share{};
+  std::array<double, 64> class_share{};
 
   Sample() {
     for (std::size_t i = 0; i < std::size(kSample); ++i) {
@@ -174,16 +180,29 @@ struct Sample {
       const std::uint64_t classes = rules::class_bitmap(base::as_bytes(kSample[i]));
       for (unsigned bit = 0; bit < 64; ++bit) with_class[bit].set(i, (classes >> bit & 1) != 0);
     }
+    for (unsigned bit = 0; bit < 64; ++bit)
+      class_share[bit] = smoothed(with_class[bit].count(), 0.5);
+    for (unsigned pair = 0; pair < abi::kGramCount; ++pair) {
+      gram_share[pair] = smoothed(with_gram[pair].count(), guess(pair));
+    }
+  }
+
+ private:
+  /// Of pairs that the sample lacks, those of rare bytes are the rarest.
+  [[nodiscard]] double guess(unsigned pair) const {
+    if (pair / 64 >= rules::kCodeCount || pair % 64 >= rules::kCodeCount) return 0.02;
+    double share = 0.5;
+    for (const unsigned code : {pair / 64u, pair % 64u}) {
+      share *=
+          class_share[static_cast<std::size_t>(std::countr_zero(rules::classes_of_code(code)))];
+    }
+    return share;
   }
 };
 
 const Sample& sample() {
   static const Sample kMade;
   return kMade;
-}
-
-double smoothed(std::size_t count, double guess) {
-  return (static_cast<double>(count) + guess) / (static_cast<double>(std::size(kSample)) + 1);
 }
 
 /// The values that meet a need.
@@ -204,22 +223,9 @@ Values values_with(const Need& need) {
 
 }  // namespace
 
-double share_in_sample_of_class(unsigned bit) {
-  return smoothed(sample().with_class[bit].count(), 0.5);
-}
+double share_in_sample_of_class(unsigned bit) { return sample().class_share[bit]; }
 
-double share_in_sample(rules::Gram pair) {
-  // Of pairs that the sample lacks, those of rare bytes are the rarest.
-  double guess = 0.02;
-  if (pair / 64 < rules::kCodeCount && pair % 64 < rules::kCodeCount) {
-    guess = 0.5;
-    for (const unsigned code : {pair / 64u, pair % 64u}) {
-      const std::uint64_t classes = rules::classes_of_code(code);
-      guess *= share_in_sample_of_class(static_cast<unsigned>(__builtin_ctzll(classes)));
-    }
-  }
-  return smoothed(sample().with_gram[pair].count(), guess);
-}
+double share_in_sample(rules::Gram pair) { return sample().gram_share[pair]; }
 
 double share_in_sample(const Need& need) {
   double guess = 0.5;

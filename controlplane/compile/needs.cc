@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "controlplane/compile/honest_sample.h"
 
@@ -32,15 +33,14 @@ Need common(const Need& one, const Need& other) {
   result.classes = one.classes & other.classes;
   result.forbidden = one.forbidden & other.forbidden;
   result.by_line = one.by_line || other.by_line;
-  std::set_intersection(one.grams.begin(), one.grams.end(), other.grams.begin(), other.grams.end(),
-                        std::inserter(result.grams, result.grams.end()));
+  result.grams = Grams::common(one.grams, other.grams);
   return result;
 }
 
 Need joined(const Need& one, const Need& other) {
   Need result = one;
   result.classes |= other.classes;
-  result.grams.insert(other.grams.begin(), other.grams.end());
+  result.grams = Grams::joined(one.grams, other.grams);
   return result;
 }
 

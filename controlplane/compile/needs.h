@@ -3,8 +3,9 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <set>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +15,41 @@
 
 namespace sluice::compile {
 
+/// Pairs in order, each once.
+class Grams {
+ public:
+  /// O(size).
+  void insert(rules::Gram pair) {
+    const auto place = std::lower_bound(pairs_.begin(), pairs_.end(), pair);
+    if (place == pairs_.end() || *place != pair) pairs_.insert(place, pair);
+  }
+  [[nodiscard]] auto begin() const { return pairs_.begin(); }
+  [[nodiscard]] auto end() const { return pairs_.end(); }
+  [[nodiscard]] std::size_t size() const { return pairs_.size(); }
+  [[nodiscard]] bool empty() const { return pairs_.empty(); }
+
+  /// Those of both, and those of either. O(size).
+  static Grams common(const Grams& one, const Grams& other) {
+    Grams result;
+    std::set_intersection(one.begin(), one.end(), other.begin(), other.end(),
+                          std::back_inserter(result.pairs_));
+    return result;
+  }
+  static Grams joined(const Grams& one, const Grams& other) {
+    Grams result;
+    std::set_union(one.begin(), one.end(), other.begin(), other.end(),
+                   std::back_inserter(result.pairs_));
+    return result;
+  }
+
+ private:
+  std::vector<rules::Gram> pairs_;
+};
+
 /// What a value must have for one way to match: all of these byte classes and pairs.
 struct Need {
   std::uint64_t classes = 0;
-  std::set<rules::Gram> grams;
+  Grams grams;
   /// Classes that it must not have, as a match is the whole value. by_line: a line of it, so that
   /// this holds for values of one line.
   std::uint64_t forbidden = 0;
@@ -31,7 +63,7 @@ struct Need {
 using Needs = std::vector<Need>;
 
 /// More ways than this are merged, which asks for less.
-inline constexpr std::size_t kNeedsMax = 96;
+inline constexpr std::size_t kNeedsMax = 64;
 inline constexpr std::size_t kLiteralNeedsMax = 256;  ///< of a list of phrases
 
 /// What a pattern in PCRE2's syntax needs. Whatever is not understood asks for nothing, so the

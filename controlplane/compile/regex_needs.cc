@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "controlplane/compile/needs.h"
 #include "controlplane/compile/regex_lexer.h"
