@@ -16,7 +16,7 @@ using rules::Gram;
 namespace {
 
 /// More than this many are first merged by their rarest part.
-constexpr std::size_t kMergedOneByOne = 640;
+constexpr std::size_t kMergedOneByOne = 200;
 /// Ways without pairs are kept apart if a smaller share of values than this passes one of them, of
 /// those that pass what they have in common.
 constexpr double kWorthAsking = 0.8;
