@@ -112,7 +112,7 @@ std::uint32_t ScanSets::set_for(const SetContent& content) {
       sets_.try_emplace(content, static_cast<std::uint32_t>(program_.sets.size()));
   if (!is_new) return entry->second;
   abi::ScanSet set{};
-  std::bitset<kGroupsMax> groups;
+  std::bitset<abi::kScanGroupsMax> groups;
   const std::size_t grams = program_.set_grams.size();
   program_.set_grams.resize(grams + abi::kGramWords);
   const std::size_t words = abi::pattern_words(patterns_.size());
@@ -132,7 +132,7 @@ std::uint32_t ScanSets::set_for(const SetContent& content) {
   for (std::uint16_t node : content.nodes) {
     for (; node != 0; node = program_.nodes[node].parent) add_node(node);
   }
-  for (std::size_t i = 0; i < kGroupsMax; ++i) {
+  for (std::size_t i = 0; i < abi::kScanGroupsMax; ++i) {
     if (groups[i]) set.groups[i / 64] |= std::uint64_t{1} << i % 64;
   }
   program_.sets.push_back(set);

@@ -50,7 +50,6 @@ class ScanSets {
     std::uint32_t pattern;
     const Need* need;
   };
-  static constexpr std::size_t kGroupsMax = 128;  // a class each, and one for none
 
   void make_rows();
   std::uint16_t add_lead(const abi::ScanLead& lead);
@@ -58,10 +57,10 @@ class ScanSets {
 
   const std::vector<SievedPattern>& patterns_;
   Program& program_;
-  std::vector<std::set<rules::Gram>> grams_;     ///< by pattern: its keys
-  std::vector<std::bitset<kGroupsMax>> groups_;  ///< by pattern
-  std::vector<std::uint16_t> leads_of_;          ///< by pattern
-  std::map<std::string, std::uint16_t> leads_;   ///< by their bytes
+  std::vector<std::set<rules::Gram>> grams_;              ///< by pattern: its keys
+  std::vector<std::bitset<abi::kScanGroupsMax>> groups_;  ///< by pattern
+  std::vector<std::uint16_t> leads_of_;                   ///< by pattern
+  std::map<std::string, std::uint16_t> leads_;            ///< by their bytes
   std::map<SetContent, std::uint32_t> sets_;
 };
 
