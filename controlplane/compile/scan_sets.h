@@ -9,6 +9,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,9 @@ struct SetContent {
   std::set<std::uint32_t> patterns;
   std::set<std::uint16_t> nodes;
 
-  auto operator<=>(const SetContent&) const = default;
+  bool operator<(const SetContent& other) const {
+    return std::tie(patterns, nodes) < std::tie(other.patterns, other.nodes);
+  }
 };
 
 /// Writes rows, groups, keys, leads and sets into a program. The rows are those of all patterns
