@@ -29,7 +29,8 @@ STREAM_USERS = {
         f"dataplane/engine/{which}.cc" for which in ("blocking", "flow_timers", "flows")],
     "tests/sim/stream_sim": ["dataplane/stream/tcp_connection.cc", "tests/sim/stream_appliance.cc"],
     unit.STREAM: ["dataplane/stream/tcp_connection.cc"] + [
-        f"tests/unit/stream/tcp_{which}_test.cc" for which in ("bounds", "data", "options", "state")],
+        f"tests/unit/stream/tcp_{which}_test.cc" for which in (
+            "bounds", "data", "options", "state", "waits")],
 }
 
 

@@ -5,6 +5,7 @@
 // program. The C library's own entry points are used, so third-party C code is seen too. Sanitizers
 // bring their own heap, which must not be shadowed: under them nobody watches.
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -60,9 +61,18 @@ void* realloc(void* old, std::size_t bytes) {
   check();
   return __libc_realloc(old, bytes);
 }
+void* memalign(std::size_t alignment, std::size_t bytes) {
+  check();
+  return __libc_memalign(alignment, bytes);
+}
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
   check();
   return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** into, std::size_t alignment, std::size_t bytes) {
+  check();
+  *into = __libc_memalign(alignment, bytes);
+  return *into == nullptr ? ENOMEM : 0;
 }
 }
 

@@ -263,20 +263,43 @@ TEST(Slices, MonitorForwardsAtOnceAndRecordsWhatItFinds) {
   }
 }
 
-TEST(Slices, AStagedGenerationGetsItsOwn) {
-  RigOptions options = in_slices();
-  options.staged_rules =
-      "SecRequestBodyAccess On\nSecRule ARGS \"@contains carrot\" \"id:7,phase:2,deny\"";
-  EngineRig rig(options);
+/// The rest of the connection passes uninspected; the request that was under way is judged before.
+TEST(Slices, MonitorRecordsWhatAGenerationThatEndsHadUnderWay) {
+  EngineRig rig(in_slices(abi::Mode::kMonitor));
   Dialog dialog(rig);
   dialog.handshake();
-  dialog.client(kGoodBody);
-  rig.judge_on();
-  EXPECT_EQ(dialog.server_read(), kGoodBody);
-  dialog.server(kOk);
-  const auto records = rig.records(abi::RecordType::kHttp);
-  ASSERT_EQ(records.size(), 1U);
-  EXPECT_EQ(records[0].header.staged_action, abi::Action::kBlock);
+  EXPECT_EQ(dialog.client(form(60, "attack")).fate, Fate::kForward);
+  for (int i = 0; i < 30; ++i) rig.poll();
+  ASSERT_TRUE(rig.engine->judging()) << "the last value is still to come";
+  rig.publish("SecRule ARGS \"@contains other\" \"id:1,phase:2,deny\"");
+  rig.engine->end_pins(1);
+  for (int i = 0; i < 2; ++i) rig.poll();
+  ASSERT_FALSE(rig.engine->judging());
+  EXPECT_EQ(rig.pins(), 0U);
+  const auto alerts = rig.records(abi::RecordType::kAlert);
+  ASSERT_EQ(alerts.size(), 1U);
+  EXPECT_EQ(alerts[0].header.reason, abi::Reason::kHttpSlow);
+  EXPECT_EQ(alerts[0].rules, std::vector<std::uint32_t>{200});
+}
+
+TEST(Slices, AStagedGenerationGetsItsOwn) {
+  for (const bool alone : {false, true}) {  // has work left when the live one is done
+    RigOptions options = in_slices();
+    if (alone) options.rules = "SecRuleEngine On";
+    options.staged_rules =
+        "SecRequestBodyAccess On\nSecRule ARGS \"@contains carrot\" \"id:7,phase:2,deny\"";
+    EngineRig rig(options);
+    Dialog dialog(rig);
+    dialog.handshake();
+    const std::string request = form(20, "carrot");
+    dialog.client(request);
+    rig.judge_on();
+    EXPECT_EQ(dialog.server_read(), request);
+    rig.close_all();  // no response, whose rules would find the rest of the work
+    const auto records = rig.records(abi::RecordType::kHttp);
+    ASSERT_EQ(records.size(), 1U) << alone;
+    EXPECT_EQ(records[0].header.staged_action, abi::Action::kBlock) << alone;
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dataplane/net/craft.h"
@@ -49,6 +50,7 @@ class TestLink {
   std::int64_t skip_until = 0;
   std::uint32_t consume_max = 0xffffffff;
   bool block_end = false;
+  bool wait = false;  ///< the sink has work to do on what it is shown next, until go_on()
 
   // What happened.
   std::string seen[2];
@@ -73,6 +75,10 @@ class TestLink {
     progress.consumed = static_cast<std::uint32_t>(take);
     progress.allowed = direction == kUp ? std::min({end, hold_from, block_from}) : end;
     progress.blocked = direction == kUp && end > block_from;
+    if (std::exchange(wait, false)) {
+      progress.waits = true;
+      progress.allowed = offset;
+    }
     if (direction == kDown) {
       progress.skip_until = skip_until;
       progress.allowed = std::max(progress.allowed, skip_until);
@@ -140,6 +146,11 @@ class TestLink {
   Outcome client_ack(std::int64_t offset) {
     return pass(kUp, segment(kUp, connection.next_sequence(kUp),
                              server_isn + 1 + static_cast<std::uint32_t>(offset), net::kAck));
+  }
+
+  /// The work on the client's bytes before `offset` has ended well.
+  void go_on(std::int64_t offset) {
+    (void)connection.go_on(pools, kUp, {0, offset, 0, false}, enforce, *this);
   }
 
   Outcome syn() {
