@@ -24,11 +24,16 @@ inline base::MutableBytes frame_bytes(rte_mbuf* frame) {
   return {rte_pktmbuf_mtod(frame, std::uint8_t*), frame->data_len};
 }
 
-/// A frame of several segments, put into one buffer of the same pool. The frame itself where it is
-/// contiguous already; nullptr where it is longer than a buffer or no buffer is free (the frame
-/// then stays the caller's). O(bytes), at most one buffer.
+/// Whether nobody else may write into the buffer: what is judged is what leaves (evasion TD16).
+inline bool is_ours_alone(const rte_mbuf* frame) {
+  return rte_mbuf_refcnt_read(frame) == 1 && RTE_MBUF_DIRECT(frame);
+}
+
+/// A frame in one buffer that is ours alone: itself, or a copy in a buffer of the same pool.
+/// nullptr where it is longer than a buffer or no buffer is free (the frame then stays the
+/// caller's). O(bytes), at most one buffer.
 inline rte_mbuf* linearise(rte_mbuf* frame) {
-  if (frame->nb_segs == 1) return frame;
+  if (frame->nb_segs == 1 && is_ours_alone(frame)) return frame;
   rte_mbuf* whole = rte_pktmbuf_alloc(frame->pool);
   if (whole == nullptr) return nullptr;
   if (frame->pkt_len > rte_pktmbuf_tailroom(whole)) {
@@ -43,7 +48,7 @@ inline rte_mbuf* linearise(rte_mbuf* frame) {
   whole->data_len = static_cast<std::uint16_t>(frame->pkt_len);
   whole->pkt_len = frame->pkt_len;
   whole->port = frame->port;
-  whole->ol_flags = frame->ol_flags;
+  whole->ol_flags = frame->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
   whole->hash = frame->hash;
   rte_pktmbuf_free(frame);
   return whole;

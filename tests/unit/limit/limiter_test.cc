@@ -202,6 +202,26 @@ TEST(Limiter, ARefusedRequestCostsNoOtherBucket) {
   EXPECT_EQ(service.charge("192.0.2.3", "/").limit_name, "wide");
 }
 
+/// Who writes tokens that nobody has verified gets a bucket for each, and stays in the client's.
+TEST(Limiter, HS11_NoTokenLeadsAroundALimitByClient) {
+  OneService service;
+  service.limit("per-token", 1, 1, {{LimitKeyPart::kHeader, "authorization"}});
+  service.limit("per-client", 1, 3, {{LimitKeyPart::kClientAddress, ""}});
+  service.build();
+  // One header and signature, with padding, other claims, a claim twice, and no algorithm.
+  for (const char* token : {"Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+                            "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0=.c2ln",
+                            "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIyIiwic3ViIjoiMSJ9.c2ln"}) {
+    EXPECT_EQ(service.charge("192.0.2.1", "/", {{"Authorization", token}}).reason,
+              abi::Reason::kNone)
+        << token;
+  }
+  for (const char* token : {"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "Bearer x", ""}) {
+    EXPECT_EQ(service.charge("192.0.2.1", "/", {{"Authorization", token}}).limit_name, "per-client")
+        << token;
+  }
+}
+
 TEST(Limiter, AMonitoredLimitReportsAndIsNeverRefunded) {
   OneService service;
   service.limit("watched", 1, 1, {{LimitKeyPart::kService, ""}}).action = abi::Mode::kMonitor;

@@ -287,6 +287,42 @@ TEST_F(TwoWorkers, AFrameOfSeveralBuffersIsJudgedWholeAndLeavesAsItCame) {
   }
 }
 
+/// Whoever holds a buffer too (a mirror, a port that lends its memory) may change it between the
+/// verdict and the transmission.
+TEST_F(TwoWorkers, TD16_BytesThatSomebodyElseHoldsTooAreJudgedAndLeaveAsACopy) {
+  const Frame frame = of_client(40000, 1, net::kPsh | net::kAck).data(test::kGood).build();
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    start(0);
+    arrive(Side::kOutside, 0, of_client(40000, 0, net::kSyn).build());
+    arrive(Side::kInside, 0, of_server(40000, 1, net::kSyn | net::kAck).build());
+    arrive(Side::kOutside, 0, of_client(40000, 1, net::kAck).build());
+    (void)left(Side::kInside);
+    rte_mbuf* theirs = rte_pktmbuf_alloc(machine_.pool);
+    ASSERT_NE(theirs, nullptr);
+    std::copy(frame.begin(), frame.end(),
+              rte_pktmbuf_append(theirs, static_cast<std::uint16_t>(frame.size())));
+    rte_mbuf* arriving = theirs;
+    if (attached) {
+      arriving = rte_pktmbuf_clone(theirs, machine_.pool);
+      ASSERT_NE(arriving, nullptr);
+    } else {
+      rte_mbuf_refcnt_update(theirs, 1);
+    }
+    ASSERT_EQ(rte_ring_enqueue(machine_.rx[0][0], arriving), 0);
+    settle();
+    const std::string bad = "/evil";
+    std::copy(bad.begin(), bad.end(),
+              rte_pktmbuf_mtod_offset(theirs, char*, frame.size() - test::kGood.size() + 4));
+    const auto frames = left(Side::kInside);
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(frames[0], frame);
+    EXPECT_EQ(rte_mbuf_refcnt_read(theirs), 1) << "the worker has given its reference back";
+    rte_pktmbuf_free(theirs);
+    TearDown();
+  }
+}
+
 TEST_F(TwoWorkers, AFlowOfAStalledWorkerGetsWhatOnFailureSaysAndItsOwnQueueWaits) {
   for (const bool bypass : {false, true}) {
     start(0, bypass);
