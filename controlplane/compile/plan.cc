@@ -10,10 +10,9 @@
 #include <set>
 #include <tuple>
 
-#include "controlplane/compile/clusters.h"
-#include "controlplane/compile/honest_sample.h"
 #include "controlplane/compile/lead.h"
 #include "controlplane/compile/needs.h"
+#include "controlplane/compile/pattern_databases.h"
 #include "controlplane/compile/scan_sets.h"
 #include "controlplane/compile/scanned.h"
 #include "dataplane/rules/operator/phrases.h"
@@ -28,7 +27,7 @@ using abi::VariableId;
 
 /// What one pattern is before the sets are made.
 struct Pattern {
-  std::vector<Expression> expressions;  ///< ids not set yet; none: kAlways
+  std::vector<Expression> expressions;  ///< none: kAlways
   Needs needs{Need{}};
   abi::ScanLead lead{};
   std::uint32_t regex = abi::kNone32;
@@ -180,46 +179,21 @@ class Planner {
     return matching.match(regex.value(), {}) != rules::MatchOutcome::kNoMatch;
   }
 
-  /// Patterns that are wanted for the same values stand in the same databases.
   void make_databases() {
-    std::vector<std::string> company(patterns_.size());
-    for (const auto& [place, content] : zones_) {
-      for (const std::uint32_t pattern : content.patterns) {
-        company[pattern] += std::to_string(place.first) + place.second + ' ';
-      }
-    }
-    std::vector<Wanted> wanted;
-    for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
-      if (patterns_[i].expressions.empty()) continue;
-      double share = 0;
-      for (const Need& need : patterns_[i].needs) share += share_in_sample(need);
-      wanted.push_back({i, patterns_[i].expressions, company[i] + kind_of(patterns_[i].needs),
-                        share, 0, false, false});
-    }
-    program_.databases = make_clusters(wanted, maker_);
-    for (const Wanted& each : wanted) {
-      Pattern& pattern = patterns_[each.pattern];
-      pattern.database = each.database;
-      if (each.refused) {
+    PatternDatabases databases(maker_);
+    for (Pattern& pattern : patterns_) {
+      if (pattern.expressions.empty()) continue;
+      PatternDatabase made = databases.make(pattern.expressions);
+      if (made.bytes.empty()) {
         pattern.expressions.clear();
         ++report_.without_scan;
-      } else if (each.prefiltered) {
-        pattern.exact = false;
-        ++report_.prefiltered;
+        continue;
       }
+      pattern.exact = !made.prefiltered;
+      if (made.prefiltered) ++report_.prefiltered;
+      pattern.database = static_cast<std::uint32_t>(program_.databases.size());
+      program_.databases.push_back(std::move(made.bytes));
     }
-  }
-
-  /// Patterns that the same values get as far as the scan.
-  static std::string kind_of(const Needs& needs) {
-    constexpr std::uint64_t kPlain = (std::uint64_t{1} << 27) - 1;  // letters and digits
-    std::uint64_t rarest = 0;
-    for (const Need& need : needs) {
-      const std::uint64_t one = rarest_class(need);
-      if (one == 0) return "any";
-      rarest |= (one & kPlain) != 0 ? 1 : one;
-    }
-    return __builtin_popcountll(rarest) > 2 ? "mixed" : std::to_string(rarest);
   }
 
   void use_pattern(const LoweredCheck& lowered, std::uint32_t pattern, abi::Rule& rule) {

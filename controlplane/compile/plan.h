@@ -10,9 +10,9 @@
 
 namespace sluice::compile {
 
-/// Decides which rules are found by scans, groups their patterns by the values they look at, and
-/// makes the databases. A rule that cannot be scanned for is left as it is: the evaluator looks at
-/// it every time.
+/// Decides which rules are found by scans, makes the databases of their patterns, and says which
+/// values are scanned for which. A rule that cannot be scanned for is left as it is: the evaluator
+/// looks at it every time.
 void plan_scans(const std::vector<LoweredCheck>& checks, StringsBuilder& strings,
                 DatabaseMaker& maker, Program& program, CompileReport& report);
 

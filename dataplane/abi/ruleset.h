@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 6;
+inline constexpr std::uint32_t kRulesetVersion = 7;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -159,7 +159,7 @@ struct IpSetSpec {
 struct ScanPattern {
   std::uint32_t first_use, use_count;  ///< PatternUse
   std::uint32_t regex;                 ///< @rx, as scans see it: index into `regexes`, else kNone32
-  std::uint32_t database;              ///< kHyperscan: the one that looks for it
+  std::uint32_t database;              ///< kHyperscan: the one that looks for it alone
   std::uint8_t kind;                   ///< ScanKind
   std::uint8_t exact;                  ///< 1: of `regex` Hyperscan finds what PCRE2 finds, no more
   std::uint16_t lead;                  ///< index into `leads`, kNone16: any value may match
@@ -190,8 +190,8 @@ struct PatternUse {
   std::uint32_t check;
 };
 
-/// A serialised Hyperscan database in the scans section. Its match ids are indices into `patterns`:
-/// one database serves the values of all zones.
+/// A serialised Hyperscan database in the scans section: of one pattern, for the values of all
+/// zones, whose match ids say nothing; or of a PhraseSet, whose match ids are its phrases.
 struct ScanDatabase {
   std::uint64_t offset, bytes;  ///< from the start of the image
 };

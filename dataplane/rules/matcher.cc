@@ -98,23 +98,19 @@ MatchOutcome run_pattern(TransactionState& state, const Regex& regex, Bytes valu
 }
 
 struct ScanHit {
-  std::uint32_t wanted;  ///< kNone32: whatever comes first
   unsigned id = 0;
   unsigned long long end = 0;
   bool found = false;
 };
 
 int on_hit(unsigned id, unsigned long long, unsigned long long end, unsigned, void* context) {
-  auto* hit = static_cast<ScanHit*>(context);
-  if (hit->wanted != abi::kNone32 && id != hit->wanted) return 0;
-  *hit = {hit->wanted, id, end, true};
+  *static_cast<ScanHit*>(context) = {id, end, true};
   return 1;  // the first end decides
 }
 
-/// What of a database has the first end in a value: any expression, or the one that is wanted.
-ScanHit scan_for(TransactionState& state, std::uint32_t database, std::uint32_t wanted,
-                 Bytes value) {
-  ScanHit hit{wanted};
+/// What of a database has the first end in a value.
+ScanHit scan_for(TransactionState& state, std::uint32_t database, Bytes value) {
+  ScanHit hit;
   run_database(state, database, value, on_hit, &hit);
   hit.found = hit.found && hit.end <= value.size();
   return hit;
@@ -131,7 +127,7 @@ MatchOutcome find_by_scan(TransactionState& state, std::uint32_t pattern, Bytes 
                           Bytes& matched) {
   const abi::ScanPattern& wanted =
       state.ruleset->array<abi::ScanPattern>(state.header().patterns)[pattern];
-  const ScanHit hit = scan_for(state, wanted.database, pattern, value);
+  const ScanHit hit = scan_for(state, wanted.database, value);
   if (state.failed()) return MatchOutcome::kLimit;
   if (!hit.found) return MatchOutcome::kNoMatch;
   matched = value.first(hit.end);
@@ -171,7 +167,7 @@ MatchOutcome run_phrases(TransactionState& state, const abi::Rule& rule, Bytes v
   const abi::PhraseSet& set =
       state.ruleset->array<abi::PhraseSet>(state.header().phrase_sets)[rule.argument_index];
   if (set.database == abi::kNone32 || value.empty()) return MatchOutcome::kNoMatch;
-  const ScanHit hit = scan_for(state, set.database, abi::kNone32, value);
+  const ScanHit hit = scan_for(state, set.database, value);
   if (!hit.found || hit.id >= set.phrase_count) return MatchOutcome::kNoMatch;
   const std::string_view phrase = state.text(
       state.ruleset->array<abi::StringRef>(state.header().phrases)[set.first_phrase + hit.id]);

@@ -22,13 +22,16 @@ namespace {
 
 constexpr std::uint8_t kNoForm = 0xff;
 constexpr std::uint64_t kAllNodes = ~std::uint64_t{0};
-constexpr std::size_t kAloneBytesMax = 40;
-constexpr std::size_t kScansMax = 64;  // of one form; the clusters of a rule set are fewer
+/// Of values that PCRE2 looks at instead of Hyperscan.
+constexpr std::size_t kBriefBytesMax = 40;
 
 /// node_bit() of each of the 64 nodes of a word that is set in `places`.
 constexpr std::uint64_t nodes_at(std::size_t word, std::uint64_t places) {
   return word == 0 || places == 0 ? places : abi::node_bit(63);
 }
+
+/// The first match will do: a pattern that is only approximate may match at every byte.
+int stop_at_once(unsigned, unsigned long long, unsigned long long, unsigned, void*) { return 1; }
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
 /// form goes through sieves: byte classes or a pair of bytes that a pattern cannot do without, all
@@ -143,10 +146,9 @@ class Scanner {
     return one_form_ || form_of_node_[node] == current_;
   }
   void look_closely(const ValueForm& form);
-  bool may_match(abi::ScanKind kind, const ValueForm& form);
-  void match_alone(const abi::ScanPattern& pattern, const ValueForm& form);
+  bool may_match(const abi::ScanPattern& pattern, const ValueForm& form);
+  bool may_match_briefly(const abi::ScanPattern& pattern, Bytes value);
   void found(const abi::ScanPattern& pattern);
-  static int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context);
 
   void remember(std::uint32_t check) {
     if (found_count_ > Memo::kChecksMax) return;
@@ -193,7 +195,7 @@ class Scanner {
   bool asks_less_ = false;  ///< ask_less()
   bool asked_nodes_[abi::kTransformNodesMax];
   std::uint8_t current_ = 0;
-  std::size_t wanted_count_ = 0, wanted_left_ = 0;
+  std::size_t wanted_count_ = 0;
   std::size_t form_count_ = 0, step_count_ = 0;
   std::uint16_t found_[Memo::kChecksMax];
   std::size_t found_count_ = 0;  ///< beyond kChecksMax: more than the memo takes
@@ -349,83 +351,45 @@ void Scanner::sieve_row(const ValueForm& form, const abi::ScanRow& row) {
 }
 
 void Scanner::look_closely(const ValueForm& form) {
-  struct {
-    std::uint32_t database, wanted;
-    std::uint16_t pattern;  ///< the last one wanted of it
-  } scans[kScansMax];
-  std::size_t scan_count = 0;
   for (std::size_t i = 0; i < wanted_count_; ++i) {
-    const abi::ScanPattern& pattern = patterns_[scratch_.wanted_list[i]];
-    if (pattern.kind != static_cast<std::uint8_t>(abi::ScanKind::kHyperscan)) {
-      if (may_match(static_cast<abi::ScanKind>(pattern.kind), form)) found(pattern);
-      continue;
-    }
-    const auto end = scans + scan_count;
-    const auto scan = std::find_if(
-        scans, end, [&](const auto& each) { return each.database == pattern.database; });
-    if (scan == end && scan_count == kScansMax) {
-      found(pattern);  // looked at by its rules instead
-      continue;
-    }
-    if (scan == end) scans[scan_count++] = {pattern.database, 0, 0};
-    ++scan->wanted;
-    scan->pattern = scratch_.wanted_list[i];
-  }
-  if (!form.bytes.empty()) {
-    for (std::size_t i = 0; i < scan_count; ++i) {
-      const abi::ScanPattern& pattern = patterns_[scans[i].pattern];
-      wanted_left_ = scans[i].wanted;
-      if (scans[i].wanted == 1 && form.bytes.size() <= kAloneBytesMax &&
-          pattern.regex != abi::kNone32) {
-        match_alone(pattern, form);
-      } else {
-        run_database(state_, scans[i].database, form.bytes, on_match, this);
-      }
-    }
-  }
-  for (std::size_t i = 0; i < wanted_count_; ++i) {
-    scratch_.wanted[scratch_.wanted_list[i] / 64] = 0;
+    const std::uint16_t pattern = scratch_.wanted_list[i];
+    scratch_.wanted[pattern / 64] = 0;
+    if (!state_.failed() && may_match(patterns_[pattern], form)) found(patterns_[pattern]);
   }
   wanted_count_ = 0;
 }
 
-/// What no database looks for. libinjection is asked here and not first by its rule, so that the
-/// memo spares it too; beyond its limits a value stays a candidate and its rule fails by name.
-bool Scanner::may_match(abi::ScanKind kind, const ValueForm& form) {
+/// libinjection is asked here and not first by its rule, so that the memo spares it too; beyond its
+/// limits a value stays a candidate and its rule fails by name.
+bool Scanner::may_match(const abi::ScanPattern& pattern, const ValueForm& form) {
   char fingerprint[kSqliFingerprintBytes];
-  if (kind == abi::ScanKind::kSqli) {
-    return may_be_sqli(form.bytes, form.classes) &&
-           detect_injection(state_, abi::OperatorId::kDetectSqli, form.bytes, fingerprint) !=
-               MatchOutcome::kNoMatch;
-  }
-  if (kind == abi::ScanKind::kXss) {
-    return detect_injection(state_, abi::OperatorId::kDetectXss, form.bytes, fingerprint) !=
-           MatchOutcome::kNoMatch;
+  switch (static_cast<abi::ScanKind>(pattern.kind)) {
+    case abi::ScanKind::kHyperscan:
+      if (form.bytes.empty()) return false;
+      if (form.bytes.size() <= kBriefBytesMax && pattern.regex != abi::kNone32) {
+        return may_match_briefly(pattern, form.bytes);
+      }
+      return run_database(state_, pattern.database, form.bytes, stop_at_once, nullptr);
+    case abi::ScanKind::kAlways:
+      return true;
+    case abi::ScanKind::kSqli:
+      return may_be_sqli(form.bytes, form.classes) &&
+             detect_injection(state_, abi::OperatorId::kDetectSqli, form.bytes, fingerprint) !=
+                 MatchOutcome::kNoMatch;
+    case abi::ScanKind::kXss:
+      return detect_injection(state_, abi::OperatorId::kDetectXss, form.bytes, fingerprint) !=
+             MatchOutcome::kNoMatch;
   }
   return true;
 }
 
-/// One pattern and few bytes: PCRE2 answers before Hyperscan has begun.
-void Scanner::match_alone(const abi::ScanPattern& pattern, const ValueForm& form) {
+/// PCRE2 answers before Hyperscan has begun. Beyond its limits a value stays a candidate, and its
+/// rule fails the request by name.
+bool Scanner::may_match_briefly(const abi::ScanPattern& pattern, Bytes value) {
   ++state_.worker->counts.regex_confirms;
-  state_.spend(1 + form.bytes.size() / 16);
-  const MatchOutcome outcome =
-      state_.worker->regex.match_briefly(state_.ruleset->regex(pattern.regex), form.bytes);
-  // Beyond its limits it stays a candidate, and its rule fails the request by name.
-  if (outcome != MatchOutcome::kNoMatch) found(pattern);
-}
-
-/// A database looks for patterns of other zones too, and for some that the sieves excluded: those
-/// are not wanted. Once all that is wanted of it is found, the scan stops: a pattern that is only
-/// approximate may match at every byte.
-int Scanner::on_match(unsigned id, unsigned long long, unsigned long long, unsigned,
-                      void* context) {
-  auto* self = static_cast<Scanner*>(context);
-  ++self->state_.worker->counts.scan_reports;
-  if (id >= self->patterns_.size() || !self->is_wanted(id)) return 0;
-  self->scratch_.wanted[id / 64] &= ~(std::uint64_t{1} << id % 64);
-  self->found(self->patterns_[id]);
-  return --self->wanted_left_ == 0 ? 1 : 0;
+  state_.spend(1 + value.size() / 16);
+  return state_.worker->regex.match_briefly(state_.ruleset->regex(pattern.regex), value) !=
+         MatchOutcome::kNoMatch;
 }
 
 void Scanner::found(const abi::ScanPattern& pattern) {
@@ -439,15 +403,15 @@ void Scanner::found(const abi::ScanPattern& pattern) {
 
 }  // namespace
 
-void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
+bool run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
                   match_event_handler on_match, void* context) {
   ++state.worker->counts.scans;
   state.worker->counts.scan_bytes += bytes.size();
   state.spend(1 + bytes.size() / 64);
-  hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
-          reinterpret_cast<const char*>(bytes.data()), static_cast<unsigned>(bytes.size()), 0,
-          static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_match,
-          context);
+  return hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
+                 reinterpret_cast<const char*>(bytes.data()), static_cast<unsigned>(bytes.size()),
+                 0, static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)),
+                 on_match, context) == HS_SCAN_TERMINATED;
 }
 
 bool scan_values(TransactionState& state) {

@@ -189,7 +189,7 @@ class WorkerState {
 
   /// Since the start.
   struct Counts {
-    std::uint64_t scans = 0, scan_bytes = 0, scan_reports = 0;  ///< reports: of matches
+    std::uint64_t scans = 0, scan_bytes = 0;
     std::uint64_t regex_confirms = 0, memo_hits = 0, memo_misses = 0;
     std::uint64_t injection_looks = 0;  ///< values that libinjection read
     std::uint64_t collection_updates = 0, collection_evictions = 0, collections_full = 0;

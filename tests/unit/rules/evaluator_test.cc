@@ -268,7 +268,9 @@ TEST(Evaluator, TheLengthOfAResponseIsKnownWhereNoRuleReadsItsBody) {
             Ids{2});
 }
 
-TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
+/// Of a thousand more rules, those alone are looked for that the value has the pairs of bytes for:
+/// the word, and of its digits what stands behind it.
+TEST(Evaluator, OfMoreRulesOnTheSameTargetsFewAreScannedFor) {
   std::string rules;
   for (int i = 1; i <= 10; ++i) {
     rules += "SecRule ARGS \"@rx word" + std::to_string(i) + "[^a]z\" \"id:" + std::to_string(i) +
@@ -286,8 +288,11 @@ TEST(Evaluator, MoreRulesOnTheSameTargetsAddNoScans) {
   const std::string request = get("/?a=word5xxz&b=wordz%25&c=word1000az&d=word7az");
   (void)first.run(request);
   EXPECT_EQ(second.run(request).ids, Ids{});
-  EXPECT_GT(first.counts().scans, 0U);
-  EXPECT_EQ(first.counts().scans, second.counts().scans);
+  const auto looks = [](const Judge& judge) {
+    return judge.counts().scans + judge.counts().regex_confirms;
+  };
+  EXPECT_GT(looks(first), 0U);
+  EXPECT_LT(looks(second), looks(first) + 20);
   EXPECT_EQ(second.run(get("/?a=word1000yz")).ids, Ids{1000});
 }
 
@@ -317,19 +322,6 @@ TEST(Evaluator, HeadersThatEveryRuleLeavesOutAreNotScanned) {
   Judge second(*more.ruleset);
   EXPECT_EQ(second.run(get("/", "X-Left" + value)).ids, (Ids{2, 3, 4}));
   EXPECT_EQ(second.run(get("/", "X-Other" + value)).ids, (Ids{1, 3, 5}));
-}
-
-/// A pattern that is found at every byte is reported once a scan, whatever else is looked for.
-TEST(Evaluator, ScansReportEachPatternOnce) {
-  const LoadedRules loaded = load_text(
-      "SecRule ARGS \"@rx <[^>]*x\" \"id:1,phase:2,pass,log\"\n"
-      "SecRule ARGS \"@rx <[^q]*never[0-9]\" \"id:2,phase:2,pass,log\"\n");
-  ASSERT_NE(loaded.ruleset, nullptr);
-  Judge judge(*loaded.ruleset);
-  const std::string body = "a=%3C" + std::string(20'000, 'x') + "qnever7";
-  EXPECT_EQ(judge.run(post("application/x-www-form-urlencoded", body)).ids, Ids{1});
-  EXPECT_GT(judge.counts().scan_reports, 0U);
-  EXPECT_LE(judge.counts().scan_reports, 2 * judge.counts().scans);
 }
 
 /// A ctl has left one rule of two that looks at the body: only its pattern is looked for, and what
