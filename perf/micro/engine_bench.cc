@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,9 +20,7 @@
 #include "tests/unit/rules/ruleset_fixture.h"
 
 /// Our engine against libmodsecurity in one run on one core: phases 1 and 2, HTTP parsing included
-/// on both sides. engine_bench [--rules FILE] [--pl 1..4] [--count N] [--seed N] [--no-reference]
-/// [--rounds N] [--class PREFIX] [--memo]. Without --rules: the CRS of the Debian package.
-/// Without --memo every value is scanned, whatever came before.
+/// on both sides. Without --memo every value is scanned, whatever came before.
 namespace {
 
 using namespace sluice;
@@ -38,28 +37,16 @@ struct Options {
   bool memo = false;
 };
 
-Options read_options(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--no-reference") {
-      options.reference = false;
-      continue;
-    }
-    if (name == "--memo") {
-      options.memo = true;
-      continue;
-    }
-    if (i + 1 == argc) break;
-    const char* value = argv[++i];
-    if (name == "--rules") options.rules.emplace_back(value);
-    if (name == "--class") options.only = value;
-    if (name == "--pl") options.paranoia = static_cast<unsigned>(std::atoi(value));
-    if (name == "--count") options.count = static_cast<std::size_t>(std::atoll(value));
-    if (name == "--rounds") options.rounds = std::atoi(value);
-    if (name == "--seed") options.seed = static_cast<std::uint64_t>(std::atoll(value));
-  }
-  return options;
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("--rules", options.rules, "rule files (default: the CRS of the Debian package)");
+  app.add_option("--pl", options.paranoia, "paranoia level of the CRS")->check(CLI::Range(1, 4));
+  app.add_option("--count", options.count, "requests of each class")->check(CLI::PositiveNumber);
+  app.add_option("--rounds", options.rounds, "of which the least time counts")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "of the requests");
+  app.add_option("--class", options.only, "classes whose names begin so");
+  app.add_flag("!--no-reference", options.reference, "without libmodsecurity");
+  app.add_flag("--memo", options.memo, "our engine remembers the scans of values");
 }
 
 /// The package's rule set as an operator would include it, in a file of its own.
@@ -214,7 +201,10 @@ void run_class(const perf::RequestClass& each, Ours& ours, oracle::Reference* re
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options options = read_options(argc, argv);
+  Options options;
+  CLI::App app("Our rule engine against libmodsecurity: time for a request, by class.");
+  add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(sched_getcpu(), &cpus);

@@ -4,11 +4,10 @@
 // Hostile load on one engine in one process, timed segment by segment: every request within the
 // bounds of docs/limits.md ("Time"), no memory but what was allocated at start, and tables full of
 // attackers as quick as empty ones.
-//   hostile [--rules own|crs] [--rounds N] [--slack FACTOR] [--only TEXT] [--slice NS]
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -163,15 +162,15 @@ bool check_requests(const Options& options) {
 
 int main(int argc, char** argv) {
   sluice::hostile::Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i], value = argv[i + 1];
-    if (name == "--rules") options.rules = value;
-    if (name == "--only") options.only = value;
-    if (name == "--rounds") options.rounds = std::atoi(value.c_str());
-    if (name == "--slice")
-      options.slice_ns = static_cast<sluice::base::Nanos>(std::atoll(value.c_str()));
-    if (name == "--slack") options.slack = std::atof(value.c_str());
-  }
+  CLI::App app("Hostile requests and full tables through one engine, timed.");
+  app.add_option("--rules", options.rules, "own signatures or the CRS")
+      ->check(CLI::IsMember({"own", "crs"}));
+  app.add_option("--only", options.only, "requests with this text in their names, and no tables");
+  app.add_option("--rounds", options.rounds, "of which the least time counts")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--slice", options.slice_ns, "ns at a stretch; 0: without slices");
+  app.add_option("--slack", options.slack, "factor on the bounds")->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
   bool good = sluice::hostile::check_requests(options);
   if (options.only.empty()) good = sluice::hostile::check_tables(options.slack) && good;
   return good ? 0 : 1;
