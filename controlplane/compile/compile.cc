@@ -29,6 +29,7 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
   }
   make_phrase_databases(strings, maker, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;
+  maker.forget_unused();
   report.databases = program->databases.size();
   report.databases_cached = maker.cached();
   for (const std::string& database : program->databases) report.database_bytes += database.size();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -36,6 +37,15 @@ void write_whole(const std::string& path, const std::string& content) {
     if (!file) return;
   }
   std::filesystem::rename(temporary, path, ignored);
+}
+
+/// The age of a file says when it was last asked for, to the day.
+void note_use(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  const auto last = fs::last_write_time(path, error);
+  if (!error && now - last > std::chrono::days(1)) fs::last_write_time(path, now, error);
 }
 
 std::string platform_name() {
@@ -82,9 +92,11 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
   if (!path.empty()) {
     if (std::string known = read_whole(path); is_whole(known)) {
       ++cached_;
+      note_use(path);
       return known;
     }
     if (std::string known = read_whole(path + ".bad"); !known.empty()) {
+      note_use(path + ".bad");
       bad = std::atoi(known.c_str());
       return base::Error{"Hyperscan: " + known.substr(std::min(known.size(), known.find(' ') + 1))};
     }
@@ -126,6 +138,20 @@ base::Result<std::string> DatabaseMaker::make(const std::vector<Expression>& exp
   ++made_;
   if (!path.empty()) write_whole(path, text);
   return text;
+}
+
+void DatabaseMaker::forget_unused() const {
+  namespace fs = std::filesystem;
+  if (cache_folder_.empty()) return;
+  const auto oldest = fs::file_time_type::clock::now() - std::chrono::days(kCacheDays);
+  std::error_code error;
+  for (fs::directory_iterator each(cache_folder_, error), end; !error && each != end;
+       each.increment(error)) {
+    if (each->path().filename().string().find(".hsdb") == std::string::npos) continue;
+    std::error_code gone;  // by another process
+    const auto last = each->last_write_time(gone);
+    if (!gone && last < oldest) fs::remove(each->path(), gone);
+  }
 }
 
 bool DatabaseMaker::reads(const std::string& pattern, unsigned flags) {

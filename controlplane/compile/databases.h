@@ -19,6 +19,9 @@ struct Expression {
   bool literal = false;  ///< bytes, not a pattern
 };
 
+/// A database in the cache that is not asked for so long is deleted.
+inline constexpr int kCacheDays = 30;
+
 /// Makes databases, or takes them from a folder where an equal one was made before: by all
 /// expressions, the Hyperscan version and the CPU.
 class DatabaseMaker {
@@ -28,6 +31,9 @@ class DatabaseMaker {
   /// A serialised block-mode database for this machine. Error: Hyperscan's message, and in `bad`
   /// the expression it is about; -1 if it is about all of them together.
   base::Result<std::string> make(const std::vector<Expression>& expressions, int& bad);
+
+  /// Deletes what no make() has asked the folder for in kCacheDays. O(files in the folder).
+  void forget_unused() const;
 
   /// True if Hyperscan can read the pattern. One that it can read may still be too large.
   static bool reads(const std::string& pattern, unsigned flags);
