@@ -31,7 +31,10 @@ constexpr std::uint64_t nodes_at(std::size_t word, std::uint64_t places) {
 }
 
 /// The first match will do: a pattern that is only approximate may match at every byte.
-int stop_at_once(unsigned, unsigned long long, unsigned long long, unsigned, void*) { return 1; }
+int on_first_match(unsigned, unsigned long long, unsigned long long, unsigned, void* found) {
+  *static_cast<bool*>(found) = true;
+  return 1;
+}
 
 /// Scans the values of one call. Every value is transformed as far as its bytes ask for, and each
 /// form goes through sieves: byte classes or a pair of bytes that a pattern cannot do without, all
@@ -363,13 +366,15 @@ void Scanner::look_closely(const ValueForm& form) {
 /// limits a value stays a candidate and its rule fails by name.
 bool Scanner::may_match(const abi::ScanPattern& pattern, const ValueForm& form) {
   char fingerprint[kSqliFingerprintBytes];
+  bool matches = false;
   switch (static_cast<abi::ScanKind>(pattern.kind)) {
     case abi::ScanKind::kHyperscan:
       if (form.bytes.empty()) return false;
       if (form.bytes.size() <= kBriefBytesMax && pattern.regex != abi::kNone32) {
         return may_match_briefly(pattern, form.bytes);
       }
-      return run_database(state_, pattern.database, form.bytes, stop_at_once, nullptr);
+      run_database(state_, pattern.database, form.bytes, on_first_match, &matches);
+      return matches;
     case abi::ScanKind::kAlways:
       return true;
     case abi::ScanKind::kSqli:
@@ -403,15 +408,19 @@ void Scanner::found(const abi::ScanPattern& pattern) {
 
 }  // namespace
 
-bool run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
+void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
                   match_event_handler on_match, void* context) {
   ++state.worker->counts.scans;
   state.worker->counts.scan_bytes += bytes.size();
   state.spend(1 + bytes.size() / 64);
-  return hs_scan(static_cast<const hs_database_t*>(state.ruleset->database(database)),
-                 reinterpret_cast<const char*>(bytes.data()), static_cast<unsigned>(bytes.size()),
-                 0, static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)),
-                 on_match, context) == HS_SCAN_TERMINATED;
+  const hs_error_t result = hs_scan(
+      static_cast<const hs_database_t*>(state.ruleset->database(database)),
+      reinterpret_cast<const char*>(bytes.data()), static_cast<unsigned>(bytes.size()), 0,
+      static_cast<hs_scratch_t*>(state.ruleset->scratch(state.worker->index)), on_match, context);
+  // Nothing that we know of gives an error (of the scratch); what has not been judged fails closed.
+  if (result != HS_SUCCESS && result != HS_SCAN_TERMINATED) {
+    state.fail(abi::Reason::kWorkerMemory);
+  }
 }
 
 bool scan_values(TransactionState& state) {

@@ -10,8 +10,8 @@
 namespace sluice::rules {
 
 /// One scan of `bytes` for what Hyperscan database `database` looks for, counted and taken from the
-/// budget. O(bytes), unless `on_match` ends it: true.
-bool run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
+/// budget. O(bytes), unless `on_match` ends it. An error of Hyperscan's fails the transaction.
+void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
                   match_event_handler on_match, void* context);
 
 /// Scans every value from number `next_value` of the state on, and its name, for all patterns that
