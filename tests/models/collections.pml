@@ -53,6 +53,7 @@ again:
     first[spare[me]] = a + 1;
     if :: goto dead :: skip fi;
     second[spare[me]] = a + 1;
+    if :: goto dead :: skip fi;
     d_step {
       if
       :: slot_page == page && slot_version == version ->

@@ -124,7 +124,7 @@ take:
         }
       od;
 next_way:
-      skip;
+      if :: goto done_dead :: skip fi;
       way++
     od;
 next:
