@@ -28,11 +28,23 @@ bool unescapes_to(std::string_view raw, std::string_view value) {
   return plain.size() <= value.size() && value.substr(0, plain.size()) == plain;
 }
 
-/// Calls sink(text) for each scalar of a valid JSON text in order: the inside of a string, or a
-/// number or literal as it stands. O(text).
+/// The same for the inside of a member's name and a name as rules see it, "json.a.b". Which of its
+/// points stand between members is not known.
+bool unescapes_to_end_of(std::string_view raw, std::string_view name) {
+  const std::string_view plain = raw.substr(0, raw.find('\\'));
+  for (std::size_t at = name.find('.'); at != std::string_view::npos; at = name.find('.', at + 1)) {
+    if (name.substr(at + 1).starts_with(plain)) return true;
+  }
+  return false;
+}
+
+/// Calls sink(key, text) for each scalar of a valid JSON text in order: the inside of the name of
+/// the member that it is, or is in a list of (empty: there is none, or it is not known any more),
+/// and that of a string, or a number or literal as it stands. O(text).
 template <typename Sink>
 void for_each_scalar(std::string_view text, Sink&& sink) {
   constexpr std::string_view kBlanks = " \t\r\n";
+  std::string_view key;
   std::size_t at = 0;
   while (at < text.size()) {
     const std::size_t start = at;
@@ -43,10 +55,16 @@ void for_each_scalar(std::string_view text, Sink&& sink) {
       const std::string_view inside = text.substr(start + 1, at - start - 1);
       const std::size_t next = text.find_first_not_of(kBlanks, ++at);
       const bool is_key = next != std::string_view::npos && text[next] == ':';
-      if (!is_key) sink(inside);
-    } else if (std::string_view("{}[],: \t\r\n").find(c) == std::string_view::npos) {
+      if (is_key) {
+        key = inside;
+      } else {
+        sink(key, inside);
+      }
+    } else if (c == '}' || c == ']') {
+      key = {};  // what follows is of a member that was begun before
+    } else if (std::string_view("{[,: \t\r\n").find(c) == std::string_view::npos) {
       at = std::min(text.find_first_of(",]} \t\r\n", at), text.size());
-      sink(text.substr(start, at - start));
+      sink(key, text.substr(start, at - start));
     }
   }
 }
@@ -103,12 +121,15 @@ void find_members(const TransactionState& state, std::span<SentBytes> wanted) {
   std::span<Place> left = places_of(state, VariableId::kArgs, wanted, places);
   std::uint32_t number = 0;
   if (left.empty()) return;
-  for_each_scalar(base::as_text(state.request_body.view()), [&](std::string_view raw) {
+  const std::string_view body = base::as_text(state.request_body.view());
+  for_each_scalar(body, [&](std::string_view key, std::string_view inside) {
     for (; !left.empty() && left.front().number == number; left = left.subspan(1)) {
       const Place& place = left.front();
-      if (!place.is_name && raw != place.value && unescapes_to(raw, place.value)) {
-        place.sent->bytes = base::as_bytes(raw);
-      }
+      const std::string_view raw = place.is_name ? key : inside;
+      const bool escaped = place.is_name ? raw.find('\\') != std::string_view::npos &&
+                                               unescapes_to_end_of(raw, place.value)
+                                         : raw != place.value && unescapes_to(raw, place.value);
+      if (escaped) place.sent->bytes = base::as_bytes(raw);
     }
     ++number;
   });

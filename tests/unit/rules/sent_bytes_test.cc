@@ -46,6 +46,21 @@ TEST(SentBytes, OfJsonAreTheInsideOfTheString) {
   EXPECT_EQ(sent(post("application/json", R"("evi\u006c")")), Texts{R"(evi\u006c)"});
 }
 
+TEST(SentBytes, OfAMembersNameAreItsInside) {
+  const std::string rules =
+      "SecRule REQUEST_HEADERS:Content-Type \"@contains json\" "
+      "\"id:9,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+      "SecRule ARGS_NAMES \"@rx __proto__\" \"id:1,phase:2,pass,log,t:none\"\n";
+  const auto of_body = [&](const std::string& body) {
+    return sent(post("application/json", body), rules);
+  };
+  EXPECT_EQ(of_body(R"({"a.b": {"\u005f_proto\u005f_" : "x"}, "c": 1})"),
+            Texts{R"(\u005f_proto\u005f_)"});
+  EXPECT_EQ(of_body(R"({"__proto__": "x"})"), Texts{""}) << "as it stands";
+  EXPECT_EQ(of_body(R"({"__proto__": [{"\u0061": 1}, 2]})"), Texts{""})
+      << "a value behind another member's name";
+}
+
 TEST(SentBytes, OfAPathAreTheTarget) {
   const std::string rules =
       "SecRule REQUEST_FILENAME \"@rx evil\" \"id:1,phase:1,pass,log,t:none\"\n"
