@@ -27,11 +27,15 @@ inline constexpr std::size_t kSmallBodyBytes = 1024;
 /// Values of a target that are found again for each slice in less time than one takes.
 inline constexpr std::size_t kStoppedValuesMax = 1024;
 
-/// What a member of MATCHED_VARS was before its transformations. O(matches).
-Item matched_item(const TransactionState& state, Bytes value) {
+/// What a member of MATCHED_VARS was before its transformations: at its place among them, unless
+/// some are left out there. O(matches).
+Item matched_item(const TransactionState& state, Bytes value, std::size_t place) {
+  const auto is_it = [value](const MatchedVariable& each) {
+    return each.value.data() == value.data() && each.value.size() == value.size();
+  };
+  if (place < state.matched_count && is_it(state.matched[place])) return state.matched[place].item;
   for (std::uint32_t i = state.matched_count; i > 0; --i) {
-    const MatchedVariable& each = state.matched[i - 1];
-    if (each.value.data() == value.data() && each.value.size() == value.size()) return each.item;
+    if (is_it(state.matched[i - 1])) return state.matched[i - 1].item;
   }
   return {};
 }
@@ -68,7 +72,7 @@ bool test(TransactionState& state, const abi::Rule& rule, const TargetValue& tar
   // it found stands where they find nothing themselves (`!@rx`).
   const bool looks_back =
       target.variable == VariableId::kMatchedVar || target.variable == VariableId::kMatchedVars;
-  const Item item = looks_back ? matched_item(state, target.value) : target.item;
+  const Item item = looks_back ? matched_item(state, target.value, run.place) : target.item;
   if (item.exists()) run.origin = item;
   if (run.is_first_match || !looks_back) {
     run.source = target.value;
@@ -163,6 +167,7 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
     }
     if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
     if (!state.spend(1)) return matched;
+    run.place = i;
     if (test_value(state, rule, value, run)) matched = true;
   }
   return matched;

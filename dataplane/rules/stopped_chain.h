@@ -24,6 +24,7 @@ struct ChainRun {
   Bytes found;                 ///< what the operator of the last match found
   Bytes source;                ///< the value of the last match before its transformations
   Item origin;                 ///< the last value of the request that matched in this chain
+  std::size_t place = 0;       ///< of the value under test among those of its target
   bool is_first_match = true;  ///< of this chain: MATCHED_* of the rule before it go
   bool of_batch = false;       ///< matched a value that only this batch has
 };
