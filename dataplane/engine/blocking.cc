@@ -156,8 +156,22 @@ void Flows::end_by_reset(Connection& connection, const ConnectionInfo& info) {
   schedule(connection);
 }
 
+/// A reset names the number behind the segment in hand, and a receiver may take it for the end of
+/// all: the segment leaves first. Joined datagrams are their caller's, who knows whether they leave
+/// in their fragments.
+void Flows::send_ahead(Side out) {
+  if (in_hand_ == nullptr || other(in_hand_->side) != out || PacketDesk::is_joined(in_hand_->ref)) {
+    return;
+  }
+  desk_.transmit(in_hand_->ref, in_hand_->frame_bytes, true, in_hand_->link, out);
+  in_hand_->fate = Fate::kKept;
+  in_hand_ = nullptr;
+}
+
 void Flows::send_reset(const Connection& connection, const net::SegmentTemplate& direction_template,
                        Direction towards) {
+  const Side out = towards == Direction::kToServer ? Side::kInside : Side::kOutside;
+  send_ahead(out);
   net::SegmentFields fields;
   fields.sequence = connection.tcp.next_sequence(towards);
   fields.acknowledgment = connection.tcp.next_sequence(flow::opposite(towards));
@@ -167,8 +181,7 @@ void Flows::send_reset(const Connection& connection, const net::SegmentTemplate&
   fields.timestamp_echo = connection.tcp.half(flow::opposite(towards)).timestamp;
   const auto link =
       static_cast<std::uint16_t>(memory_.table.key_of(connection).link_and_vlan >> 24);
-  (void)sender_.send(direction_template, fields, link,
-                     towards == Direction::kToServer ? Side::kInside : Side::kOutside);
+  (void)sender_.send(direction_template, fields, link, out);
 }
 
 /// Gives the stream's memory back; what it held is freed. A new SYN may take the tuple over.

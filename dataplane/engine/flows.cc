@@ -251,15 +251,15 @@ void Flows::advance(Packet& packet, Direction direction, Connection& connection)
       break;
   }
   if (outcome.more_work) list_work(connection);
+  in_hand_ = packet.fate == Fate::kForward ? &packet : nullptr;
   if (outcome.block_connection) {
     reset_both(connection, info, outcome.reason);
-    return;
-  }
-  if (outcome.reset_taken) {
+  } else if (outcome.reset_taken) {
     end_by_reset(connection, info);
-    return;
+  } else {
+    after(connection, info);
   }
-  after(connection, info);
+  in_hand_ = nullptr;
 }
 
 /// What follows from the exchange's state after bytes or acknowledgements have moved.

@@ -120,6 +120,7 @@ class Flows {
   void reply(Connection& connection, const ConnectionInfo& info);
   void reset_both(Connection& connection, const ConnectionInfo& info, abi::Reason reason);
   void end_by_reset(Connection& connection, const ConnectionInfo& info);
+  void send_ahead(Side out);
   void send_reset(const Connection& connection, const net::SegmentTemplate& direction_template,
                   flow::Direction towards);
   void end_tcp(Connection& connection);
@@ -136,6 +137,7 @@ class Flows {
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
   WorkingList working_;  ///< exchanges whose rules have stopped
   EndedList finished_, reset_;
+  Packet* in_hand_ = nullptr;  ///< the segment that is judged, if it leaves when that is done
   std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;
   std::uint32_t pins_next_ = UINT32_MAX;  ///< look_for_some_pins() goes on here

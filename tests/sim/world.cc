@@ -378,7 +378,9 @@ std::string World::check_records(const Plan& plan) {
       rest.remove_prefix(bytes);
     }
   }
-  return bad == appliance_.recorded_bad || appliance_.bound_reached
+  // Time may be over before a server that forgets what it has beyond gaps has got all of it.
+  const bool told = all_done() ? bad == appliance_.recorded_bad : bad <= appliance_.recorded_bad;
+  return told || appliance_.bound_reached
              ? ""
              : std::to_string(bad) + " bad requests were delivered, " +
                    std::to_string(appliance_.recorded_bad) + " recorded";

@@ -111,6 +111,9 @@ MUTATIONS = [
      "transaction.request_done = true; transaction.request_ended = context_.now; "
      "static void* volatile kept; kept = ::operator new(8);",
      ENGINE, "Engine.AGoodRequestSplitAtEveryByteArrives"),
+    ("resets_overtake", "engine/blocking.cc", "send_ahead(out); net::SegmentFields fields;",
+     "net::SegmentFields fields;",
+     ENGINE, "Reply.TheSegmentThatBringsItAboutLeavesBeforeTheReset"),
     ("scale_not_clamped", "stream/handshake.cc",
      "options.window_scale = std::min(sent.window_scale, kWindowScaleMax);",
      "options.window_scale = sent.window_scale;", STREAM, "TcpOptions.TO7_WindowScaleIsAtMostFourteen"),

@@ -188,6 +188,26 @@ TEST(Reply, APartialForwardIsCounted) {
   EXPECT_EQ(rig.count(abi::CounterId::kPartialForwards), 1u);
 }
 
+/// Found by the simulator, seed 20261194895: the end of a good request left behind the reset.
+TEST(Reply, TheSegmentThatBringsItAboutLeavesBeforeTheReset) {
+  EngineRig rig;
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGoodBody + kBad);
+  ASSERT_EQ(dialog.server_read(), kGoodBody);
+  dialog.server(kOk);
+  EXPECT_EQ(dialog.client_read(), kOk);
+  // Its acknowledgement was lost; with the answer's it sends the last bytes again.
+  const std::uint64_t last = kGoodBody.size() - 6;
+  rig.to_server.clear();
+  dialog.client_acked = kOk.size();
+  rig.push(engine::Side::kOutside, dialog.client_frame(last, "carrot"));
+  ASSERT_EQ(rig.to_server.size(), 2U);
+  EXPECT_EQ(rig.to_server[0]->payload(), "carrot");
+  EXPECT_TRUE(rig.to_server[1]->has(net::kRst));
+  EXPECT_EQ(rig.kept(), 0U);
+}
+
 TEST(Reply, WorksOverIpv6AndBehindVlanTags) {
   for (const bool v6 : {false, true}) {
     EngineRig rig;
