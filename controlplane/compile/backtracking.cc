@@ -30,7 +30,8 @@ class Ambiguity {
 
   [[nodiscard]] Backtracking judge() const {
     std::vector<State> live;
-    for (State state = 0; state < automaton_.size(); ++state) {
+    for (std::size_t i = 0; i < automaton_.size(); ++i) {
+      const auto state = static_cast<State>(i);
       if (automaton_.label(state).any() && !automaton_.is_accepting(state)) live.push_back(state);
     }
     return judge(live);
@@ -100,6 +101,7 @@ class Ambiguity {
   /// to the same state again.
   [[nodiscard]] bool has_two_ways(const std::vector<State>& states) const {
     const std::size_t n = states.size();
+    if (n == 0) return false;
     std::map<State, std::size_t> number;
     for (std::size_t i = 0; i < n; ++i) number[states[i]] = i;
     std::vector<std::vector<std::size_t>> next(n), before(n);
