@@ -119,36 +119,41 @@ def a_stalled_worker_is_seen():
         lab.wait_for(lambda: set(statuses(12)) == {200}, 10, "all flows pass again")
 
 
-def rules_share_their_scans():
-    """1,000 rules more on the same targets and transformations: not one scan more for the same
-    requests."""
+def rules_that_cannot_match_add_no_scans():
+    """1,000 rules more on the same targets and transformations: not one scan more for values that lack a pair
+    of bytes of theirs, at most one a rule for those that have all pairs of all rules, and no request
+    is refused for what it costs."""
     few = "".join(RULE.format(TARGETS, f"{n}q", 1000 + n) for n in range(3))
     many = few + "".join(RULE.format(TARGETS, str(n % 10) + "q" * (2 + n // 10), 10000 + n) for n in range(1000))
+    near = "Marker-5-5z0q1qw"  # the parts of the first rules; no other goes without "qq"
+    alike = "Marker-5-5z0qz1qz2qz3qz4qz5qz6qz7qz8qz9qqqw"
     with lab.Lab("scans", rules=few, metrics="127.0.0.1:9464") as it:
 
         def scans():
             text = it.in_namespace("middle", "curl", "-sf", "http://127.0.0.1:9464/metrics").stdout
             return sum(int(n) for n in re.findall(r"^sluice_scans_total\{.*\} (\d+)$", text, re.M))
 
-        def cost(seed):
+        def cost(value, seed):
             before = scans()
             for n in range(40):
-                # Values that hold the patterns' parts, so that none is passed over; each value new.
-                target = f"/index.html?a=Marker-5-5z0qz1qz2qz3qz4qz5qz6qz7qz8qz9qqqw%20%20{seed}{n}"
+                # Each value is new, and longer than what PCRE2 looks at instead.
+                target = f"/index.html?a={value}%20%20{'long' * 10}{seed}{n}"
                 lab.check(it.curl(target)[0] == 200, "an honest request")
             return scans() - before
         it.push()
-        base = cost("one")
+        base = cost(near, "one")
         it.write_rules(many)
         report = it.push()
         lab.check(report["rules"] >= 1003, f"not all rules are there: {report}")
         lab.check(it.curl("/index.html?a=marker-12z7qqqw")[0] == 403, "an added rule is not live")
-        with_all = cost("two")
-        lab.figure("scans of 40 requests", f"{base} with 3 rules, {with_all} with 1003")
+        with_all, worst = cost(near, "two"), cost(alike, "three")
+        lab.figure("scans of 40 requests", f"{base} with 3 rules, {with_all} with 1003; {worst} where values are like all")
         lab.check(base >= 40, "the requests are not scanned at all")
         lab.check(with_all == base, "added rules add scans")
+        values = 40 * 2  # the argument and the address
+        lab.check(1000 <= worst <= values * report["rules"], "a value is scanned for a rule more than once")
 
 
 if __name__ == "__main__":
     lab.main(a_million_flows_take_what_was_announced, idle_takes_what_it_says,
-             a_stalled_worker_is_seen, rules_share_their_scans)
+             a_stalled_worker_is_seen, rules_that_cannot_match_add_no_scans)
