@@ -28,9 +28,9 @@ bool unescapes_to(std::string_view raw, std::string_view value) {
   return plain.size() <= value.size() && value.substr(0, plain.size()) == plain;
 }
 
-/// The same for the inside of a member's name and a name as rules see it, "json.a.b". Which of its
-/// points stand between members is not known.
-bool unescapes_to_end_of(std::string_view raw, std::string_view name) {
+/// The same for the inside of a member's name and a part of a name as rules see it, "json.a.b",
+/// behind any of its points: which of them stand between members is not known.
+bool unescapes_to_part_of(std::string_view raw, std::string_view name) {
   const std::string_view plain = raw.substr(0, raw.find('\\'));
   for (std::size_t at = name.find('.'); at != std::string_view::npos; at = name.find('.', at + 1)) {
     if (name.substr(at + 1).starts_with(plain)) return true;
@@ -127,7 +127,7 @@ void find_members(const TransactionState& state, std::span<SentBytes> wanted) {
       const Place& place = left.front();
       const std::string_view raw = place.is_name ? key : inside;
       const bool escaped = place.is_name ? raw.find('\\') != std::string_view::npos &&
-                                               unescapes_to_end_of(raw, place.value)
+                                               unescapes_to_part_of(raw, place.value)
                                          : raw != place.value && unescapes_to(raw, place.value);
       if (escaped) place.sent->bytes = base::as_bytes(raw);
     }
