@@ -4,8 +4,7 @@
 #include "controlplane/telemetry/eve.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
+#include <chrono>
 
 #include "controlplane/telemetry/json_writer.h"
 #include "dataplane/abi/reasons.h"
@@ -248,13 +247,22 @@ const Catalogue::Rule* Catalogue::rule(std::uint32_t id) const {
 }
 
 std::string eve_timestamp(std::uint64_t wall_ns) {
-  const auto seconds = static_cast<std::time_t>(wall_ns / 1'000'000'000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char date[32], text[64];
-  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text, sizeof text, "%s.%06u+0000", date,
-                static_cast<unsigned>(wall_ns % 1'000'000'000 / 1000));
+  using namespace std::chrono;
+  const sys_time<nanoseconds> time{nanoseconds(wall_ns)};
+  const auto midnight = floor<days>(time);
+  const year_month_day date(midnight);
+  const hh_mm_ss clock(floor<microseconds>(time - midnight));
+  std::string text = "0000-00-00T00:00:00.000000+0000";
+  const auto put = [&](std::size_t end, std::uint64_t value) {
+    for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+  };
+  put(4, static_cast<std::uint64_t>(static_cast<int>(date.year())));
+  put(7, static_cast<unsigned>(date.month()));
+  put(10, static_cast<unsigned>(date.day()));
+  put(13, static_cast<std::uint64_t>(clock.hours().count()));
+  put(16, static_cast<std::uint64_t>(clock.minutes().count()));
+  put(19, static_cast<std::uint64_t>(clock.seconds().count()));
+  put(26, static_cast<std::uint64_t>(clock.subseconds().count()));
   return text;
 }
 

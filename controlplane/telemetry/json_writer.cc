@@ -34,10 +34,24 @@ std::size_t utf8_length(std::string_view text) {
   return need;
 }
 
+/// ASCII at the start of `text` that JSON has as it is.
+std::size_t plain_length(std::string_view text) {
+  std::size_t length = 0;
+  for (; length < text.size(); ++length) {
+    const auto c = static_cast<unsigned char>(text[length]);
+    if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') break;
+  }
+  return length;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
+    if (const std::size_t plain = plain_length(text); plain > 0) {
+      text.remove_prefix(plain);
+      continue;
+    }
     const std::size_t length = utf8_length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
@@ -74,6 +88,10 @@ JsonWriter& JsonWriter::text(std::string_view value) {
   separate();
   out_ += '"';
   while (!value.empty()) {
+    const std::size_t plain = plain_length(value);
+    out_.append(value.substr(0, plain));
+    value.remove_prefix(plain);
+    if (value.empty()) break;
     const auto byte = static_cast<unsigned char>(value[0]);
     if (byte == '"' || byte == '\\') {
       out_ += '\\';
