@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
@@ -20,6 +21,7 @@ namespace sluice::ctl {
 namespace {
 
 using nlohmann::json;
+using Parameters = std::map<std::string, std::string>;
 
 void pause(double seconds) {
   std::fflush(stdout);
@@ -63,6 +65,11 @@ void counter_rows(Table& table, const json& workers, const char* group) {
 }
 
 void show_counters(const json& answer, bool cycles) {
+  const std::string state = answer.value("dataplane", json::object()).value("state", "running");
+  if (state != "running") {
+    std::printf("%s: these are its last counts\n\n",
+                coloured("the dataplane is " + state, Colour::kRed).c_str());
+  }
   std::vector<std::string> head{"counter"};
   for (const json& worker : answer["workers"]) {
     head.push_back("lcore " + std::to_string(number(worker, "lcore")));
@@ -168,22 +175,30 @@ void show_top(const json& answer) {
   }
 }
 
+/// Asks and shows, again and again where `live`: then only the first failure ends it, so that who
+/// watches a restart of either process sees it end.
+template <typename Query, typename Show>
+int keep_showing(const Context& context, bool live, const std::string& path, Query query,
+                 Show show) {
+  for (bool shown = false;; shown = true) {
+    json answer;
+    const int exit = ask(context, path, query(), answer);
+    if (exit != kDone && !shown) return exit;
+    if (exit == kDone) show(answer);
+    if (!live) return kDone;
+    pause(context.interval_s);
+  }
+}
+
 }  // namespace
 
 int run_counters(const Context& context) {
-  for (;;) {
-    json answer;
-    const int exit = ask(context, "/v1/counters", {{"cycles", context.cycles ? "1" : "0"}}, answer);
-    if (exit != kDone) return exit;
-    if (context.json) {
-      print_json(answer);
-    } else {
-      if (context.watch) clear_screen();
-      show_counters(answer, context.cycles);
-    }
-    if (!context.watch) return kDone;
-    pause(context.interval_s);
-  }
+  const auto query = [&] { return Parameters{{"cycles", context.cycles ? "1" : "0"}}; };
+  return keep_showing(context, context.watch, "/v1/counters", query, [&](const json& answer) {
+    if (context.json) return print_json(answer);
+    if (context.watch) clear_screen();
+    show_counters(answer, context.cycles);
+  });
 }
 
 int run_events(const Context& context) {
@@ -231,20 +246,15 @@ int run_events(const Context& context) {
 
 int run_top(const Context& context) {
   const bool live = !context.once && !context.json && ::isatty(STDOUT_FILENO) != 0;
-  for (;;) {
-    json answer;
-    const std::size_t count = live ? std::min(context.count, rows_that_fit()) : context.count;
-    const int exit = ask(context, "/v1/top", {{"count", std::to_string(count)}}, answer);
-    if (exit != kDone) return exit;
-    if (context.json) {
-      print_json(answer);
-    } else {
-      clear_screen();
-      show_top(answer);
-    }
-    if (!live) return kDone;
-    pause(context.interval_s);
-  }
+  const auto query = [&] {
+    const std::size_t rows = live ? std::min(context.count, rows_that_fit()) : context.count;
+    return Parameters{{"count", std::to_string(rows)}};
+  };
+  return keep_showing(context, live, "/v1/top", query, [&](const json& answer) {
+    if (context.json) return print_json(answer);
+    if (live) clear_screen();
+    show_top(answer);
+  });
 }
 
 }  // namespace sluice::ctl

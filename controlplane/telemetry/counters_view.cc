@@ -284,6 +284,12 @@ std::string counters_json(const publish::DataplaneView* view, const DaemonCounte
   std::string out;
   JsonWriter json(out);
   json.open();
+  if (view != nullptr) {
+    // The segment of a dead dataplane stays until the next one starts, and with it its last counts.
+    json.key("dataplane").open();
+    json.field("state", std::string_view(publish::health_name(view->health())));
+    json.field("pid", view->segment().pid).close();
+  }
   json.key("workers").open('[');
   if (view != nullptr) {
     for (const Worker& worker : view->workers()) {
@@ -333,8 +339,12 @@ void write_stats(const publish::DataplaneView* view, const DaemonCounters& daemo
   json.field("event_type", std::string_view("stats"));
   json.key("stats").open();
   if (view != nullptr) {
+    const auto health = view->health();
+    json.field("dataplane", std::string_view(publish::health_name(health)));
     const std::uint64_t started = view->segment().start_wall_ns;
-    json.field("uptime", wall_ns > started ? (wall_ns - started) / base::kNanosPerSecond : 0);
+    if (health != publish::DataplaneView::Health::kStopped) {
+      json.field("uptime", wall_ns > started ? (wall_ns - started) / base::kNanosPerSecond : 0);
+    }
     for (std::size_t i = 0; i < abi::kCounterCount; ++i) {
       std::uint64_t sum = 0;
       for (const Worker& worker : view->workers()) sum += worker.counters->values[i].get();

@@ -47,7 +47,7 @@ VERDICT = {"verdict": TEXT, "status": int, "reason": TEXT, "phase": int, "scores
            "method": TEXT, "uri": TEXT, "generation": int,
            "rules": [{"id": int, "phase": int, "msg": TEXT, "severity": TEXT, "tags": LIST,
                       "target": TEXT, "value": TEXT, "score": int}]}
-COUNTERS = {"workers": [{"lcore": int, "drops": OBJECT, "ports": LIST, "scans": int}],
+COUNTERS = {"dataplane": {"state": TEXT, "pid": int}, "workers": [{"lcore": int, "drops": OBJECT, "ports": LIST, "scans": int}],
             "requests": [{"service": TEXT, "verdict": TEXT, "reason": TEXT, "count": int}]}
 ROW = {"key": TEXT, "count": int, "blocked": int}
 TOP = {"requests": int, "blocked": int, "rate": NUMBER, "clients": [ROW], "routes": [ROW],
@@ -230,6 +230,10 @@ def good_answers():
         expect(it, ("rules", "cost", *rules, home / "lines"), DONE, COST)
         captured(it, rules)
         bundles(it)
+        it.kill(it.dataplane)
+        state = expect(it, ("counters",), DONE, COUNTERS)["dataplane"]["state"]
+        lab.check(state == "stopped" and "the dataplane is stopped" in it.ctl("counters").stdout,
+                  "the last counts of a dead dataplane pass for those of one that runs")
 
 
 def captured(it, rules):

@@ -91,6 +91,11 @@ def top_and_counters_refresh_in_a_terminal():
             wait_for(lambda: requests() == 56, 5, "counters", 0.1)
             lab.curl("/index.html", "-H", "X-Api-Key: last")
             wait_for(lambda: requests() == 57, 5, "counters refresh", 0.1)
+            lab.stop(lab.daemon)
+            wait_for(lambda: "control.sock" in screen.screen(), 5, "a word on the lost daemon", 0.1)
+            lab.start_daemon()
+            wait_for(lambda: requests() == 57 and "control.sock" not in screen.screen(), 5,
+                     "counters go on behind a restart of sluiced", 0.1)
         finally:
             screen.close()
         counted = lab.ctl_json("counters", "--cycles")

@@ -173,6 +173,24 @@ TEST_F(CollectorTest, GoesOnWithTheNextDataplaneAfterTakingWhatTheDeadOneLeft) {
   EXPECT_EQ(lines().size(), 2u);
 }
 
+TEST_F(CollectorTest, CountsOfADeadDataplaneAreSaidToBeItsLast) {
+  test::DataplaneSide dataplane(options_.shm, {});
+  options_.stats_interval_s = 1;
+  Collector collector(options_);
+  collector.step(1, base::wall_now());
+  json counters = json::parse(collector.counters(false));
+  EXPECT_EQ(counters["dataplane"]["state"], "running");
+  dataplane.die();
+  dataplane.segment().pid = 0;  // the test's own, which lives on
+  counters = json::parse(collector.counters(false));
+  EXPECT_EQ(counters["dataplane"]["state"], "stopped");
+  EXPECT_FALSE(counters["workers"].empty()) << "they are still of use";
+  collector.step(2'000'000'000, base::wall_now());
+  const json stats = lines().back()["stats"];
+  EXPECT_EQ(stats["dataplane"], "stopped");
+  EXPECT_FALSE(stats.contains("uptime")) << "it is up no more";
+}
+
 TEST_F(CollectorTest, RecordsLostWhileTheDaemonWasAwayAreCounted) {
   test::DataplaneSide::Options side;
   side.ring_bytes = 4096;
