@@ -336,6 +336,8 @@ bool MultipartDecoder::read_part_disposition(std::string_view value) {
   const Disposition read = read_disposition(value, unquoted_);
   part_.name = read.name;
   part_.filename = read.filename;
+  part_.raw_name = read.raw_name;
+  part_.raw_filename = read.raw_filename;
   part_.has_filename = read.has_filename;
   flags_.invalid_quoting |= read.invalid_quoting;
   flags_.invalid_part |= !read.has_name;

@@ -45,6 +45,7 @@ struct MultipartFlags {
 /// The head of a part. Views into the decoder's memory, valid until part_end().
 struct MultipartPart {
   std::string_view name, filename;
+  std::string_view raw_name, raw_filename;  ///< with the escapes that these had
   bool has_filename = false;
   /// With a non-empty filename a part is a file (FILES), else a field (ARGS_POST).
   [[nodiscard]] bool is_file() const { return !filename.empty(); }

@@ -110,8 +110,12 @@ MultipartBoundary multipart_boundary(std::string_view value) {
 
 namespace {
 
+struct Parameter {
+  std::string_view value, raw;  ///< raw: with its escapes
+};
+
 /// A quoted value from its opening quote on; `rest` is left behind the closing one.
-std::string_view read_quoted(std::string_view& rest, ArenaBuffer& unquoted, Disposition& into) {
+Parameter read_quoted(std::string_view& rest, ArenaBuffer& unquoted, Disposition& into) {
   const char quote = rest.front();
   rest.remove_prefix(1);
   if (quote == '\'') into.invalid_quoting = into.ambiguous = true;
@@ -132,7 +136,7 @@ std::string_view read_quoted(std::string_view& rest, ArenaBuffer& unquoted, Disp
   } else {
     rest.remove_prefix(end + 1);
   }
-  if (!escaped) return raw;
+  if (!escaped) return {raw, raw};
   into.ambiguous = true;
   const std::size_t start = unquoted.size();
   for (std::size_t i = 0; i < raw.size(); ++i) {
@@ -141,27 +145,29 @@ std::string_view read_quoted(std::string_view& rest, ArenaBuffer& unquoted, Disp
     if (escape) ++i;
     if (!unquoted.push(static_cast<std::uint8_t>(raw[i]))) into.error = true;
   }
-  return unquoted.text().substr(start);
+  return {unquoted.text().substr(start), raw};
 }
 
-std::string_view read_token(std::string_view& rest) {
+Parameter read_token(std::string_view& rest) {
   const std::size_t end = std::min(rest.find_first_of("; \t"), rest.size());
   const std::string_view token = rest.substr(0, end);
   rest.remove_prefix(end);
-  return token;
+  return {token, token};
 }
 
-void take_parameter(std::string_view name, std::string_view value, Disposition& into) {
+void take_parameter(std::string_view name, const Parameter& parameter, Disposition& into) {
   const bool is_name = abi::equal_ignoring_case(name, "name");
   const bool is_filename = abi::equal_ignoring_case(name, "filename");
   if (is_name) {
     if (into.has_name) into.error = into.ambiguous = true;
     into.has_name = true;
-    into.name = value;
+    into.name = parameter.value;
+    into.raw_name = parameter.raw;
   } else if (is_filename) {
     if (into.has_filename) into.error = into.ambiguous = true;
     into.has_filename = true;
-    into.filename = value;
+    into.filename = parameter.value;
+    into.raw_filename = parameter.raw;
   } else {
     into.ambiguous = true;
     if (!abi::equal_ignoring_case(name, "filename*")) into.error = true;
@@ -203,10 +209,9 @@ Disposition read_disposition(std::string_view value, ArenaBuffer& unquoted) {
     rest.remove_prefix(1);
     trim_front(rest);
     const bool quoted = rest.starts_with('"') || rest.starts_with('\'');
-    const std::string_view parameter =
-        quoted ? read_quoted(rest, unquoted, read) : read_token(rest);
+    const Parameter parameter = quoted ? read_quoted(rest, unquoted, read) : read_token(rest);
     // RFC 8187 section 3.2.1: in charset'language'value the quotes are no quotes.
-    if (!quoted && !is_extended && parameter.find('\'') != std::string_view::npos) {
+    if (!quoted && !is_extended && parameter.value.find('\'') != std::string_view::npos) {
       read.invalid_quoting = read.ambiguous = true;
     }
     if (quoted && !rest.empty() && rest.find_first_of(" \t;") != 0) read.invalid_quoting = true;

@@ -26,7 +26,8 @@ struct MultipartBoundary {
 
 /// Content-Disposition of a part, read as ModSecurity 3 does.
 struct Disposition {
-  std::string_view name, filename;  ///< unquoted; into the value, or into `unquoted`
+  std::string_view name, filename;          ///< unquoted; into the value, or into `unquoted`
+  std::string_view raw_name, raw_filename;  ///< with their escapes; into the value
   bool has_name = false, has_filename = false;
   bool error = false;            ///< not form-data, an unknown parameter, one twice, no name
   bool invalid_quoting = false;  ///< single quotes, or text around quotes

@@ -59,6 +59,57 @@ TEST(SentBytes, OfAMembersNameAreItsInside) {
   EXPECT_EQ(of_body(R"({"__proto__": "x"})"), Texts{""}) << "as it stands";
   EXPECT_EQ(of_body(R"({"__proto__": [{"\u0061": 1}, 2]})"), Texts{""})
       << "a value behind another member's name";
+  EXPECT_EQ(of_body(R"({"\u005f_proto__": [0, {"x": [[1]]}]})"), Texts{R"(\u005f_proto__)"})
+      << "of a member that others are in";
+  EXPECT_EQ(of_body(R"({"a": {"b.__proto__": 1}, "\u0061": 2})"), Texts{""})
+      << "a name that holds a point, and one that is written otherwise beside it";
+  EXPECT_EQ(of_body(R"({"a": {"": {"\u005f_proto__\ud83d\ude00": 1}}})"),
+            Texts{R"(\u005f_proto__\ud83d\ude00)"});
+}
+
+const std::string kXmlRules =
+    "SecRule REQUEST_HEADERS:Content-Type \"@contains xml\" "
+    "\"id:9,phase:1,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
+    "SecRule XML:/*|XML://@* \"@rx (?i)evil\" \"id:1,phase:2,pass,log,t:none\"\n";
+
+TEST(SentBytes, OfXmlTextAreWhatStandsInTheRootElement) {
+  const auto of_body = [](const std::string& body) {
+    return sent(post("text/xml", body), kXmlRules);
+  };
+  EXPECT_EQ(of_body("<?xml version='1.0'?><!-- <x> --><a>&#101;vil &amp; more</a>\n"),
+            Texts{"&#101;vil &amp; more"});
+  EXPECT_EQ(of_body("<a b='>'><c>ev</c><![CDATA[il]]></a>"), Texts{"<c>ev</c><![CDATA[il]]>"})
+      << "of several elements with what is between them";
+  EXPECT_EQ(of_body("<a>evil</a>"), Texts{""}) << "as it stands";
+  EXPECT_EQ(of_body("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&#101;vil</a>"), Texts{""})
+      << "a type may change what is read";
+}
+
+TEST(SentBytes, OfAnXmlAttributeAreThoseBetweenItsQuotes) {
+  const auto of_body = [](const std::string& body) {
+    return sent(post("text/xml", body), kXmlRules);
+  };
+  EXPECT_EQ(of_body("<a x='1' y=\"&#x45;vil 'q'\"><b z='&lt;'/></a>"), Texts{"&#x45;vil 'q'"});
+  EXPECT_EQ(of_body("<a x='&lt;' y = 'evil'/>"), Texts{""});
+}
+
+TEST(SentBytes, OfAnUploadsNameAreThoseBeforeItsEscapesWereUndone) {
+  const std::string rules =
+      "SecRule FILES|MULTIPART_FILENAME \"@rx evil\" \"id:1,phase:2,pass,log,t:none\"\n"
+      "SecRule ARGS_NAMES \"@rx evil\" \"id:2,phase:2,pass,log,t:none\"\n";
+  const auto of_names = [&](const std::string& field, const std::string& file) {
+    return sent(post("multipart/form-data; boundary=B",
+                     "--B\r\nContent-Disposition: form-data; name=\"first\"\r\n\r\nx\r\n"
+                     "--B\r\nContent-Disposition: form-data; name=\"" +
+                         field +
+                         "\"\r\n\r\nx\r\n"
+                         "--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" +
+                         file + "\"\r\n\r\ny\r\n--B--\r\n"),
+                rules);
+  };
+  EXPECT_EQ(of_names("e", R"(\"evil\\.php)"), Texts{R"(\"evil\\.php)"});
+  EXPECT_EQ(of_names(R"(\"evil)", "plain"), Texts{R"(\"evil)"});
+  EXPECT_EQ(of_names("evil", "evil.php"), (Texts{"", ""}));
 }
 
 TEST(SentBytes, OfAPathAreTheTarget) {
