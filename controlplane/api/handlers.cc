@@ -88,6 +88,30 @@ json workers_json(const DataplaneView& view) {
   return workers;
 }
 
+/// The modes that apply, of all and of each service, as the engine resolves them.
+void add_modes(publish::Publisher& publisher, std::uint64_t live, json& answer) {
+  const auto image = publisher.image(live);
+  const publish::Switches switches = publisher.switches();
+  const abi::Mode policy = image.ok() ? publish::image_mode(image.value()) : abi::Mode::kBlock;
+  const abi::Mode all = switches.mode.value_or(policy);
+  answer["mode"] = abi::mode_name(all);
+  answer["mode_switch"] =
+      switches.mode ? json(std::string(abi::mode_name(*switches.mode))) : json(nullptr);
+  answer["bypass"] = switches.bypass;
+  answer["services"] = json::array();
+  if (!image.ok()) return;
+  const publish::ImageNames names = publish::image_names(image.value());
+  for (std::size_t i = 0; i < names.services.size(); ++i) {
+    const auto at = switches.services.find(abi::fnv1a64(names.services[i]));
+    const bool switched = at != switches.services.end();
+    const abi::Mode own = switched ? at->second : names.service_modes[i];
+    answer["services"].push_back(
+        {{"name", names.services[i]},
+         {"mode", abi::mode_name(abi::weakest(all, own))},
+         {"mode_switch", switched ? json(std::string(abi::mode_name(own))) : json(nullptr)}});
+  }
+}
+
 Response status(Services& services) {
   json answer{{"daemon",
                {{"version", services.version},
@@ -117,15 +141,7 @@ Response status(Services& services) {
   }
   const std::uint64_t live = services.publisher.live();
   if (answer["generation"]["live"].is_null() && live != 0) answer["generation"]["stored"] = live;
-  const publish::Switches switches = services.publisher.switches();
-  const abi::Mode policy_mode = [&] {
-    const auto image = services.publisher.image(live);
-    return image.ok() ? publish::image_mode(image.value()) : abi::Mode::kBlock;
-  }();
-  answer["mode"] = abi::mode_name(abi::weakest(policy_mode, switches.mode.value_or(policy_mode)));
-  answer["mode_switch"] =
-      switches.mode ? json(std::string(abi::mode_name(*switches.mode))) : json(nullptr);
-  answer["bypass"] = switches.bypass;
+  add_modes(services.publisher, live, answer);
   const auto daemon = services.collector.daemon_counters();
   answer["records"] = {{"written", daemon.records_written}, {"lost", daemon.records_lost}};
   return {200, dump(answer)};

@@ -77,6 +77,26 @@ void show_verdict(const json& answer) {
                                           : "a value too long to be judged whole");
 }
 
+/// The limit that was exceeded, as the policy has it.
+void show_limit(const json& limit) {
+  std::string key;
+  bool by_address = false;
+  for (const json& part : limit.value("key", json::array())) {
+    const std::string text = part.is_string() ? part.get<std::string>() : "";
+    by_address = by_address || text == "client_address";
+    key += (key.empty() ? "" : ", ") + text;
+  }
+  const json prefix = limit.value("prefix", json::object());
+  std::printf("limit       %s: %s, burst %s, for each %s", limit.value("name", "").c_str(),
+              limit.value("rate", "").c_str(), limit.value("burst", json(0)).dump().c_str(),
+              key.c_str());
+  if (by_address) {
+    std::printf(" (/%s of IPv4, /%s of IPv6)", prefix.value("ipv4", json(32)).dump().c_str(),
+                prefix.value("ipv6", json(64)).dump().c_str());
+  }
+  std::printf("\n");
+}
+
 /// What one record says beyond the verdict.
 void show_record(const json& record) {
   const auto text = [&](const char* key) { return record.value(key, ""); };
@@ -97,7 +117,7 @@ void show_record(const json& record) {
   }
   const json ours = record.value("sluice", json::object());
   for (const char* key : {"service", "limit", "client_address", "route"}) {
-    if (ours.contains(key)) std::printf("  %-10s %s\n", key, ours.value(key, "").c_str());
+    if (!ours.value(key, "").empty()) std::printf("  %-10s %s\n", key, ours.value(key, "").c_str());
   }
   if (ours.contains("packets")) {
     std::printf("  %-10s %s\n", "dropped", number(ours, "packets").c_str());
@@ -132,6 +152,7 @@ int run_explain(const Context& context) {
     return kDone;
   }
   show_verdict(answer);
+  if (answer.contains("limit")) show_limit(answer["limit"]);
   for (const json& record : answer.value("records", json::array())) show_record(record);
   for (const json& rule : answer.value("rules", json::array())) show_rule(rule);
   return kDone;

@@ -90,10 +90,11 @@ std::string text_of(const json& value) {
   return value.dump();
 }
 
-std::string local_time(std::uint64_t wall_ns) {
+/// In UTC, as records have it and --since takes it.
+std::string utc_time(std::uint64_t wall_ns) {
   const auto seconds = static_cast<std::time_t>(wall_ns / 1'000'000'000);
   std::tm parts{};
-  ::localtime_r(&seconds, &parts);
+  ::gmtime_r(&seconds, &parts);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
   return text;
@@ -137,6 +138,12 @@ int run_status(const Context& context) {
   std::printf("mode        %s%s, bypass %s\n", answer.value("mode", "").c_str(),
               answer["mode_switch"].is_null() ? "" : " (switch)",
               answer.value("bypass", false) ? coloured("on", Colour::kRed).c_str() : "off");
+  for (const json& service : answer.value("services", json::array())) {
+    const bool switched = !service.value("mode_switch", json()).is_null();
+    if (!switched && service.value("mode", "") == answer.value("mode", "")) continue;
+    std::printf("            %s for %s%s\n", service.value("mode", "").c_str(),
+                service.value("name", "").c_str(), switched ? " (switch)" : "");
+  }
   std::printf("records     %s written, %s lost\n", text_of(answer["records"]["written"]).c_str(),
               text_of(answer["records"]["lost"]).c_str());
   Table links({"link", "outside", "", "inside", ""});
@@ -220,13 +227,13 @@ int run_generations(const Context& context) {
     print_json(answer);
     return kDone;
   }
-  Table table({"generation", "", "state", "when", "rules", "kind", "who"});
+  Table table({"generation", "", "state", "when (UTC)", "rules", "kind", "who"});
   for (const json& entry : answer["generations"]) {
     const std::string role = entry.value("live", false)     ? "live"
                              : entry.value("staged", false) ? "staged"
                                                             : "";
     table.row({text_of(entry["generation"]), role, entry.value("state", ""),
-               local_time(entry.value("time_ns", std::uint64_t{0})), text_of(entry["rules"]),
+               utc_time(entry.value("time_ns", std::uint64_t{0})), text_of(entry["rules"]),
                entry.value("kind", ""), entry.value("who", "")});
   }
   std::printf("%s", table.text().c_str());

@@ -125,6 +125,9 @@ void show_event(const json& event) {
       line += "  [" + std::to_string(number(event["alert"], "signature_id")) + "] " +
               printable(event["alert"].value("signature", ""), 80);
     }
+    if (const std::string limit = ours.value("limit", ""); !limit.empty()) {
+      line += "  limit " + limit;
+    }
     line += "  " + ours.value("event_id", "");
   }
   std::printf("%s\n", line.c_str());

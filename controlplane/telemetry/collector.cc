@@ -9,6 +9,7 @@
 
 #include "controlplane/publish/file_io.h"
 #include "controlplane/telemetry/json_writer.h"
+#include "dataplane/abi/counters.h"
 #include "dataplane/base/clock.h"
 
 namespace sluice::telemetry {
@@ -25,6 +26,14 @@ std::uint64_t random_seed() {
   return seed;
 }
 
+std::uint64_t requests_of(const publish::DataplaneView& view) {
+  std::uint64_t sum = 0;
+  for (const auto& worker : view.workers()) {
+    sum += worker.counters->values[static_cast<std::size_t>(abi::CounterId::kRequests)].get();
+  }
+  return sum;
+}
+
 }  // namespace
 
 Collector::Collector(CollectorOptions options)
@@ -38,6 +47,7 @@ void Collector::reattach() {
   view_ = std::move(attached).value();
   merger_.attach(*view_);
   count_gap();
+  requests_seen_ = requests_of(*view_);
 }
 
 void Collector::count_gap() {
@@ -90,17 +100,24 @@ const Catalogue& Collector::catalogue(std::uint64_t generation) {
   return catalogues_.emplace(generation, make_catalogue(kept.first, kept.second)).first->second;
 }
 
+void Collector::count_judged() {
+  if (!view_) return;
+  const std::uint64_t requests = requests_of(*view_), staged = view_->staged();
+  if (staged != 0 && staged != differences_.generation) {
+    differences_ = {};
+    differences_.generation = staged;
+  }
+  if (staged != 0) differences_.judged += requests - requests_seen_;
+  requests_seen_ = requests;
+}
+
 void Collector::note_difference(const Record& record, const std::string& line) {
   const abi::EventHeader& header = record.header;
-  if (header.staged_generation == 0) return;
-  if (differences_.generation != header.staged_generation) {
-    differences_ = {};
-    differences_.generation = header.staged_generation;
-  }
-  if (record.type == abi::RecordType::kHttp) ++differences_.judged;
-  if ((header.flags & abi::kEventStagedDiffers) == 0) return;
-  // A differing transaction has a record in either ring or in both: the http one counts.
-  if (record.type != abi::RecordType::kHttp) return;
+  // Of a differing transaction there is always an alert; whether there is an `http` record, the
+  // settings say.
+  const bool differs = (header.flags & abi::kEventStagedDiffers) != 0;
+  if (record.type != abi::RecordType::kAlert || !differs) return;
+  if (header.staged_generation != differences_.generation) return;
   ++differences_.count;
   if (header.staged_action > header.action) ++differences_.blocked_more;
   if (header.staged_action < header.action) ++differences_.blocked_less;
@@ -131,6 +148,7 @@ std::size_t Collector::step(std::uint64_t now_ns, std::uint64_t wall_ns) {
     }
     if (!view_) reattach();
   }
+  count_judged();
   const std::size_t count = merger_.drain(now_ns, kRecordsPerStep, false, sink);
   if (now_ns >= next_stats_ns_) {
     if (next_stats_ns_ != 0) {

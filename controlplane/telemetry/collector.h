@@ -61,6 +61,7 @@ class Collector {
  private:
   void reattach();
   void take(const Record& record);
+  void count_judged();
   void note_difference(const Record& record, const std::string& line);
   void count_gap();
   void remember_seen();
@@ -81,6 +82,7 @@ class Collector {
     std::uint64_t generation = 0, count = 0, blocked_more = 0, blocked_less = 0, judged = 0;
     std::vector<std::string> newest;
   } differences_;
+  std::uint64_t requests_seen_ = 0;  ///< judged by the attached dataplane
   std::atomic<bool> reopen_{false};
 };
 

@@ -149,6 +149,14 @@ void write_alert(JsonWriter& json, const Record& record, const Catalogue& catalo
   std::string_view signature = record.first(EventFieldId::kMessage);
   if (signature.empty() && rule != nullptr) signature = rule->message;
   const auto reason = static_cast<std::size_t>(header.reason);
+  std::string staged;
+  if (signature.empty() && header.action == abi::Action::kPass && header.staged_generation != 0) {
+    // It passed, and is an alert because the staged generation says otherwise.
+    staged = "staged generation " + std::to_string(header.staged_generation) + " says " +
+             std::string(abi::action_name(header.staged_action)) + ": " +
+             std::string(abi::reason_name(header.staged_reason));
+    signature = staged;
+  }
   if (signature.empty() && reason < abi::kReasonCount) {
     signature = abi::kReasonTexts[reason].meaning;
   }

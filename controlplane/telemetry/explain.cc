@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "controlplane/publish/image_reader.h"
 #include "controlplane/telemetry/collector.h"
 #include "dataplane/abi/reasons.h"
 #include "dataplane/base/clock.h"
@@ -44,6 +45,21 @@ json rule_of(const Catalogue& catalogue, const json& match) {
   return entry;
 }
 
+/// What the limit of a record was set to, in its generation.
+json limit_of(const std::string& image, const std::string& service, const std::string& name) {
+  for (const publish::ImageLimit& limit : publish::image_limits(image)) {
+    if (limit.service != service || limit.name != name) continue;
+    return {{"name", name},
+            {"key", limit.key},
+            {"prefix", {{"ipv4", limit.prefix_v4_bits}, {"ipv6", limit.prefix_v6_bits}}},
+            {"rate", limit.rate},
+            {"burst", limit.burst},
+            {"action", abi::mode_name(limit.action)},
+            {"on_full", limit.allows_when_full ? "allow" : "deny"}};
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::string Collector::explain(const std::string& event_id) {
@@ -80,6 +96,12 @@ std::string Collector::explain(const std::string& event_id) {
       for (const json& match : record["alert"].value("rules", json::array())) {
         if (match.is_object()) answer["rules"].push_back(rule_of(names, match));
       }
+    }
+    const std::string limit = ours.value("limit", "");
+    if (!limit.empty() && !answer.contains("limit") && options_.generation) {
+      const auto kept = options_.generation(answer["generation"].get<std::uint64_t>());
+      const json found = limit_of(kept.first, ours.value("service", ""), limit);
+      if (!found.is_null()) answer["limit"] = found;
     }
     answer["records"].push_back(std::move(record));
   }

@@ -45,7 +45,7 @@ def shadow_shows_what_would_differ():
 
 def shadow_shows_what_would_get_through():
     """CP8: rules that switch others off are seen before promotion by what they would let pass."""
-    with Lab("weaker", rules=WIDER) as lab:
+    with Lab("weaker", rules=WIDER, extra="events: { http_records: off }\n") as lab:
         lab.push()
         lab.write_rules('SecRule REQUEST_URI "@beginsWith /free" "id:9,phase:1,pass,nolog,ctl:ruleEngine=Off"\n'
                         + WIDER + "SecRuleRemoveById 1002\n")
@@ -54,7 +54,8 @@ def shadow_shows_what_would_get_through():
             check(lab.curl(target)[0] == 403, f"{target}: the live rules do not block")
         found = wait_for(lambda: (lab.ctl_json("generations").get("differences") or {}).get("differ", 0) >= 2
                          and lab.ctl_json("generations")["differences"], 5, "the differences")
-        check((found["differ"], found["weaker"], found["stricter"]) == (2, 2, 0), f"differences: {found}")
+        check((found["judged"], found["differ"], found["weaker"], found["stricter"]) == (3, 2, 2, 0),
+              f"differences: {found}")
 
 
 def bad_push_changes_nothing():
@@ -87,6 +88,8 @@ def switches_work_at_once_and_stay():
         becomes(403, "blocking again")
         lab.ctl("mode", "off", "--service", "web")
         becomes(200, "off for the service")
+        check(modes(lab) == ("block", "off"), f"status names other modes: {modes(lab)}")
+        check("off for web (switch)" in lab.ctl("status").stdout, "status hides a switch")
         lab.stop(lab.daemon)
         lab.stop(lab.dataplane)
         lab.start_dataplane()
@@ -98,6 +101,22 @@ def switches_work_at_once_and_stay():
         becomes(200, "bypass forwards")
         lab.ctl("bypass", "off")
         becomes(403, "bypass ended")
+        # A switch stands in the policy's place, in both directions.
+        lab.ctl("mode", "policy", "--service", "web")
+        lab.ctl("mode", "policy")
+        lab.write_policy(laboratory.POLICY.replace("mode: block", "mode: monitor"))
+        lab.push()
+        becomes(200, "monitor by the policy")
+        check(modes(lab) == ("monitor", "monitor"), f"status names other modes: {modes(lab)}")
+        lab.ctl("mode", "block")
+        becomes(403, "blocking by the switch")
+        check(modes(lab) == ("block", "block"), f"status names other modes: {modes(lab)}")
+
+
+def modes(lab):
+    """The mode of all and that of the service, as status has them."""
+    status = lab.ctl_json("status")
+    return status["mode"], status["services"][0]["mode"]
 
 
 def resets_hold_no_generation():

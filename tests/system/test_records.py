@@ -151,6 +151,12 @@ SecRule REQUEST_COOKIES|ARGS:pin "@contains chained" "id:1004,phase:2,deny,t:non
         lab.curl("/", "-H", "X-Api-Key: k", "-H", "X-Seen: own")
         limited = told(event_of("/", "-H", "X-Api-Key: k"), "limit")
         check(limited["records"][0]["sluice"]["limit"] == "slow", f"which limit: {limited}")
+        check(limited["limit"] == {"name": "slow", "key": ["header:x-api-key"], "rate": "1/min",
+                                   "burst": 1, "prefix": {"ipv4": 32, "ipv6": 64},
+                                   "action": "block", "on_full": "deny"}, f"how it is set: {limited}")
+        shown = lab.ctl("explain", limited["event_id"]).stdout
+        check("slow: 1/min, burst 1, for each header:x-api-key" in shown, f"for people: {shown}")
+        check("limit slow" in lab.ctl("events", "--reason", "limit").stdout, "events name no limit")
         told(raw_event(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
                        b"Transfer-Encoding: chunked\r\n\r\n"), "http_cl_and_te")
         told(raw_event(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na"), "http_cl_bad")

@@ -329,19 +329,31 @@ TEST_F(CollectorTest, HalfALineOfACrashSpoilsItselfOnly) {
 
 TEST_F(CollectorTest, StagedVerdictsThatDifferAreListedWithTheirRequest) {
   test::DataplaneSide dataplane(options_.shm, {});
+  dataplane.counters(0).count(abi::CounterId::kRequests, 7);  // before it was staged
   Collector collector(options_);
+  std::uint64_t now = 1'000'000'000;
+  collector.step(now, base::wall_now());
+  dataplane.segment().staged = 8;
+  collector.step(now += 10'000'000, base::wall_now());
+  json answer = json::parse(collector.staged_differences());
+  EXPECT_EQ(answer["generation"], 8) << "before the first request";
+  EXPECT_EQ(answer["judged"], 0);
+  dataplane.counters(0).count(abi::CounterId::kRequests, 1);
+  dataplane.counters(1).count(abi::CounterId::kRequests, 1);
   abi::EventHeader header = make_header(1);
   header.staged_generation = 8;
-  ASSERT_TRUE(dataplane.write(0, 1, abi::RecordType::kHttp, header, {}));
   header.flags |= abi::kEventStagedDiffers;
   header.staged_action = abi::Action::kBlock;
   header.staged_reason = abi::Reason::kRules;
+  // As with `http_records: off`: the verdict ring alone has it.
   ASSERT_TRUE(dataplane.write(
-      0, 1, abi::RecordType::kHttp, header,
+      0, 0, abi::RecordType::kAlert, header,
       {{abi::EventFieldId::kUri, "/orders/1"}, {abi::EventFieldId::kStagedRule, "100200"}}));
-  collector.step(1'000'000'000, base::wall_now());
-  const json answer = json::parse(collector.staged_differences());
-  EXPECT_EQ(answer["generation"], 8);
+  header.staged_generation = 7;
+  ASSERT_TRUE(dataplane.write(0, 0, abi::RecordType::kAlert, header, {}));
+  collector.step(now += 1'000'000'000, base::wall_now());
+  answer = json::parse(collector.staged_differences());
+  EXPECT_EQ(answer["generation"], 8) << "a late record of the one before";
   EXPECT_EQ(answer["judged"], 2);
   EXPECT_EQ(answer["differ"], 1);
   EXPECT_EQ(answer["stricter"], 1);
