@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -21,9 +22,27 @@ struct Bucket {
   LatencyHistogram added, duration;
 };
 
+/// What the messages of one rule have in common: their macros differ from one match to the next.
+struct Message {
+  std::string text;
+  bool cut = false;
+
+  void add(const std::string& other) {
+    if (text.empty() && !cut) text = other;
+    const auto differ = std::mismatch(text.begin(), text.end(), other.begin(), other.end());
+    if (differ.first == text.end() && differ.second == other.end()) return;
+    text.erase(differ.first, text.end());
+    // Not the first digits of a number, or a part of a word.
+    const std::size_t space = text.find_last_of(' ');
+    text.erase(space == std::string::npos ? 0 : space + 1);
+    cut = true;
+  }
+};
+
 struct Sums {
   std::vector<Bucket> buckets = std::vector<Bucket>(kReportBuckets);
   TopTable reasons, dropped, clients, routes, rules, limits;
+  std::map<std::string, Message> messages;  ///< by rule
   LatencyHistogram added, duration;
   std::uint64_t requests = 0, blocked = 0, monitored = 0, drops = 0;
 };
@@ -34,10 +53,14 @@ json percentiles(const LatencyHistogram& histogram) {
           {"p99", histogram.percentile_us(0.99)}};
 }
 
-json rows(const TopTable& table) {
+json rows(const TopTable& table, const std::map<std::string, Message>& messages = {}) {
   json list = json::array();
   for (const auto& entry : table.busiest(15)) {
-    list.push_back({{"key", entry.key}, {"count", entry.count}, {"blocked", entry.blocked}});
+    std::string key = entry.key;
+    if (const auto at = messages.find(key); at != messages.end()) {
+      key += " " + at->second.text.substr(0, 80) + (at->second.cut ? "..." : "");
+    }
+    list.push_back({{"key", key}, {"count", entry.count}, {"blocked", entry.blocked}});
   }
   return list;
 }
@@ -86,12 +109,13 @@ void take(const json& event, Bucket& bucket, Sums& sums) {
     sums.dropped.add(ours.value("reason", ""), blocked, 0);
     return;
   }
-  if (type != "alert") return;
+  // One that passed is an alert because a staged generation says otherwise.
+  if (type != "alert" || ours.value("verdict", "") == "pass") return;
   sums.reasons.add(ours.value("reason", ""), blocked, 0);
   if (ours.contains("limit")) sums.limits.add(ours.value("limit", ""), blocked, 0);
   for (const json& rule : event.at("alert").value("rules", json::array())) {
-    std::string key = std::to_string(rule.value("id", 0u));
-    if (rule.contains("msg")) key += " " + rule.value("msg", "").substr(0, 80);
+    const std::string key = std::to_string(rule.value("id", 0u));
+    if (rule.contains("msg")) sums.messages[key].add(rule.value("msg", ""));
     sums.rules.add(key, rule.value("blocking", false), 0);
   }
 }
@@ -136,7 +160,7 @@ std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
                     {"dropped", rows(sums.dropped)},
                     {"clients", rows(sums.clients)},
                     {"routes", rows(sums.routes)},
-                    {"rules", rows(sums.rules)},
+                    {"rules", rows(sums.rules, sums.messages)},
                     {"limits", rows(sums.limits)}};
   return answer.dump(-1, ' ', false, json::error_handler_t::replace);
 }

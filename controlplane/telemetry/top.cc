@@ -16,7 +16,7 @@ constexpr std::size_t kKeyBytesMax = 256;
 
 void write_table(JsonWriter& json, const char* name, const TopTable& table, std::size_t count) {
   json.key(name).open('[');
-  for (const auto& entry : table.busiest(count)) {
+  for (const auto& entry : table.busiest_now(count)) {
     json.open();
     json.field("key", std::string_view(entry.key)).field("count", entry.count);
     json.field("blocked", entry.blocked).field("error", entry.error);
@@ -69,10 +69,36 @@ std::vector<TopTable::Entry> TopTable::busiest(std::size_t count) const {
   return all;
 }
 
+std::vector<TopTable::Entry> TopTable::busiest_now(std::size_t count) const {
+  std::vector<Entry> all = busiest(entries_.size());
+  std::stable_sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) {
+    return a.window + a.last_window > b.window + b.last_window;
+  });
+  if (all.size() > count) all.resize(count);
+  return all;
+}
+
 void LatencyHistogram::add(std::uint64_t ns) {
   const auto bucket = static_cast<std::size_t>(std::bit_width(ns / 1000));
   ++buckets_[std::min(bucket, buckets_.size() - 1)];
   ++count_;
+}
+
+void LatencyHistogram::add(const LatencyHistogram& other) {
+  for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+  count_ += other.count_;
+}
+
+void RecentLatency::next_window() {
+  if (window_.count() == 0) return;
+  last_ = window_;
+  window_ = {};
+}
+
+LatencyHistogram RecentLatency::recent() const {
+  LatencyHistogram both = last_;
+  both.add(window_);
+  return both;
 }
 
 std::uint64_t LatencyHistogram::percentile_us(double share) const {
@@ -106,17 +132,21 @@ void Top::add(const Record& record, const std::string& service) {
     if (client.empty()) client = address_text(header.source);
     clients_.add(client, blocked, header.duration_ns);
     std::string route(record.first(abi::EventFieldId::kRoute).substr(0, kKeyBytesMax));
-    if (route.empty()) {
+    if (route.empty() && !record.first(abi::EventFieldId::kMethod).empty()) {
       route =
           route_of(record.first(abi::EventFieldId::kMethod), record.first(abi::EventFieldId::kUri));
     }
-    routes_.add(route, blocked, header.duration_ns);
+    // What is no HTTP has none.
+    if (!route.empty()) routes_.add(route, blocked, header.duration_ns);
     if (!service.empty()) services_.add(service, blocked, header.duration_ns);
     added_.add(header.added_ns);
-    duration_.add(header.duration_ns);
+    // A request that we answered has no server's duration to show.
+    if (!blocked) duration_.add(header.duration_ns);
     return;
   }
 
+  // One that passed is an alert because a staged generation says otherwise.
+  if (record.type == abi::RecordType::kAlert && header.action == abi::Action::kPass) return;
   reasons_.add(std::string(abi::reason_name(header.reason)), blocked, 0);
   for (const RuleMatch& match : record.matches) {
     rules_.add(std::to_string(match.fixed.rule_id), match.fixed.blocking != 0, 0);
@@ -129,6 +159,8 @@ void Top::tick(std::uint64_t now_ns) {
   for (TopTable* table : {&clients_, &routes_, &rules_, &reasons_, &services_}) {
     table->next_window();
   }
+  added_.next_window();
+  duration_.next_window();
   last_window_requests_ = window_requests_;
   window_requests_ = 0;
 }
@@ -142,9 +174,10 @@ std::string Top::json(std::size_t count) const {
              static_cast<double>(last_window_requests_) / (static_cast<double>(kWindowNs) / 1e9));
   for (const auto& [name, histogram] :
        {std::pair{"added_us", &added_}, std::pair{"duration_us", &duration_}}) {
+    const LatencyHistogram recent = histogram->recent();
     json.key(name).open();
-    json.field("p50", histogram->percentile_us(0.5)).field("p90", histogram->percentile_us(0.9));
-    json.field("p99", histogram->percentile_us(0.99)).close();
+    json.field("p50", recent.percentile_us(0.5)).field("p90", recent.percentile_us(0.9));
+    json.field("p99", recent.percentile_us(0.99)).close();
   }
   write_table(json, "clients", clients_, count);
   write_table(json, "routes", routes_, count);

@@ -28,7 +28,10 @@ class TopTable {
 
   void add(const std::string& key, bool blocked, std::uint64_t duration_ns);
   void next_window();
+  /// By their counts since the start.
   [[nodiscard]] std::vector<Entry> busiest(std::size_t count) const;
+  /// By their counts in the running and the last whole window; of equal ones by those of the start.
+  [[nodiscard]] std::vector<Entry> busiest_now(std::size_t count) const;
 
  private:
   std::unordered_map<std::string, Entry> entries_;
@@ -38,6 +41,7 @@ class TopTable {
 class LatencyHistogram {
  public:
   void add(std::uint64_t ns);
+  void add(const LatencyHistogram& other);
   [[nodiscard]] std::uint64_t percentile_us(double share) const;
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
@@ -46,7 +50,19 @@ class LatencyHistogram {
   std::uint64_t count_ = 0;
 };
 
-/// What `top` shows: aggregates over the records since the daemon's start.
+/// Of the running window and the last one in which there was anything.
+class RecentLatency {
+ public:
+  void add(std::uint64_t ns) { window_.add(ns); }
+  void next_window();
+  [[nodiscard]] LatencyHistogram recent() const;
+
+ private:
+  LatencyHistogram window_, last_;
+};
+
+/// What `top` shows: aggregates over the records since the daemon's start, the busiest now first,
+/// and recent latencies.
 class Top {
  public:
   static constexpr std::uint64_t kWindowNs = 5'000'000'000;
@@ -57,7 +73,7 @@ class Top {
 
  private:
   TopTable clients_, routes_, rules_, reasons_, services_;
-  LatencyHistogram added_, duration_;
+  RecentLatency added_, duration_;
   std::uint64_t requests_ = 0, blocked_ = 0, window_requests_ = 0, last_window_requests_ = 0;
   std::uint64_t window_start_ns_ = 0;
 };

@@ -98,6 +98,26 @@ TEST_F(ReportTest, SumsRecordsByVerdictRouteAndTime) {
   EXPECT_EQ(sums["buckets"].size(), telemetry::kReportBuckets);
 }
 
+TEST_F(ReportTest, ARuleIsOneRowWhateverItsMessagesQuote) {
+  const auto alert = [&](const char* verdict, unsigned id, const std::string& message) {
+    std::ofstream(path_, std::ios::app)
+        << R"({"timestamp":"2026-11-24T11:00:00.000000+0000","event_type":"alert","alert":{"rules":[{"id":)"
+        << id << R"(,"msg":")" << message << R"(","blocking":true}]},"sluice":{"verdict":")"
+        << verdict << R"(","reason":"rules"}})"
+        << "\n";
+  };
+  alert("block", 7, "score 15 of 5");
+  alert("block", 7, "score 10 of 5");
+  alert("block", 8, "always the same");
+  alert("pass", 9, "of a staged generation");
+  const json sums = report();
+  ASSERT_EQ(sums["rules"].size(), 2u) << sums["rules"];
+  EXPECT_EQ(sums["rules"][0]["key"], "7 score ...");
+  EXPECT_EQ(sums["rules"][0]["count"], 2);
+  EXPECT_EQ(sums["rules"][1]["key"], "8 always the same");
+  EXPECT_EQ(sums["reasons"][0]["count"], 3) << "none for what passed";
+}
+
 TEST_F(ReportTest, PageShowsTheFiguresAndLoadsNothing) {
   for (int i = 0; i < 3; ++i) add("pass", "/<script>alert(1)</script>", 3);
   const std::string page = report_page(report(), "main");

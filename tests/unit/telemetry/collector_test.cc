@@ -429,6 +429,29 @@ TEST(Top, KeepsTheBusiestOfUnboundedlyManyKeys) {
   EXPECT_LE(table.busiest(1'000'000).size(), TopTable::kKeysMax);
 }
 
+TEST(Top, WhatIsBusyNowStandsBeforeWhatWasBusyOnce) {
+  Top top;
+  Record record;
+  record.type = abi::RecordType::kHttp;
+  record.header = make_header(1);
+  const auto request = [&](std::uint8_t client, std::uint64_t added_us) {
+    record.header.source[15] = client;
+    record.header.added_ns = added_us * 1000;
+    top.add(record, "web");
+  };
+  for (int i = 0; i < 100; ++i) request(1, 10);
+  for (std::uint64_t window = 1; window <= 3; ++window) top.tick(window * Top::kWindowNs);
+  for (int i = 0; i < 3; ++i) request(2, 5000);
+  json shown = json::parse(top.json(2));
+  EXPECT_EQ(shown["clients"][0]["key"], "10.0.0.2");
+  EXPECT_EQ(shown["clients"][1]["count"], 100) << "those of the whole time are not lost";
+  EXPECT_EQ(shown["requests"], 103);
+  top.tick(4 * Top::kWindowNs);
+  top.tick(5 * Top::kWindowNs);
+  request(2, 5000);
+  EXPECT_GE(json::parse(top.json(2))["added_us"]["p50"], 5000) << "of late, not of all";
+}
+
 TEST(Top, RouteIsMethodAndTwoSegmentsWithoutTheQuery) {
   EXPECT_EQ(route_of("GET", "/a/b/c?d=e"), "GET /a/b");
   EXPECT_EQ(route_of("GET", "/a?x=/y/z"), "GET /a");
