@@ -70,7 +70,8 @@
   X(kMultipartStructure, "multipart_structure", true, kMultipartStrict, "HB7",                     \
     "bare LF, text around the parts, folding, no final boundary, nested parts")                    \
   X(kMultipartHeaders, "multipart_headers", true, kMultipartStrict, "HB8",                         \
-    "part headers that parsers read differently: duplicates, name*, transfer codings")             \
+    "part headers that parsers read differently: duplicates, name*, transfer codings, "            \
+    "encoded words")                                                                               \
   X(kJsonDuplicateKey, "json_duplicate_key", true, kJsonDupKey, "HB10",                            \
     "a key twice in one JSON object")                                                              \
   X(kJsonSyntax, "json_syntax", true, kJsonSyntax, "HB11", "JSON outside RFC 8259")                \

@@ -155,7 +155,15 @@ Parameter read_token(std::string_view& rest) {
   return {token, token};
 }
 
+/// An encoded word of mail headers ("=?utf-8?B?...?="): RFC 7578 has none, servers on Apache's
+/// FileUpload (Tomcat, Struts) decode it in every parameter, and others take it as it is.
+bool has_encoded_word(std::string_view value) {
+  const std::size_t begin = value.find("=?");
+  return begin != std::string_view::npos && value.find("?=", begin + 2) != std::string_view::npos;
+}
+
 void take_parameter(std::string_view name, const Parameter& parameter, Disposition& into) {
+  into.ambiguous |= has_encoded_word(parameter.value);
   const bool is_name = abi::equal_ignoring_case(name, "name");
   const bool is_filename = abi::equal_ignoring_case(name, "filename");
   if (is_name) {

@@ -119,7 +119,10 @@ TEST(Multipart, HB8NamesHeadsThatServersReadDifferently) {
         "form-data; name=\"a\"; filename=\"x\"; filename=\"y\"",
         "form-data; name=\"a\"; filename=\"x\"; filename*=utf-8''y", "form-data; name*=utf-8''a",
         "form-data; name=\"a\"x", "form-data; name=\"\"", "form-data", "attachment; name=\"a\"",
-        "form-data; name=\"a\"; foo=bar", "form-data; name=\"a\x01\""}) {
+        "form-data; name=\"a\"; foo=bar", "form-data; name=\"a\x01\"",
+        "form-data; name=\"=?utf-8?Q?q=5B=24ne=5D?=\"",
+        "form-data; name=a; filename=\"x =?iso-8859-1?b?Li4vLi4vZXRjL3Bhc3N3ZA==?=\"",
+        "form-data; name=a; filename==?utf-8?B?Jw==?="}) {
     EXPECT_EQ(decode(body_of(disposition)).failures & headers, headers) << disposition;
   }
   for (const std::string_view encoding : {"base64", "quoted-printable", "x"}) {
@@ -134,6 +137,13 @@ TEST(Multipart, HB8NamesHeadsThatServersReadDifferently) {
                    "--B--\r\n")
                 .failures,
             headers);
+}
+
+TEST(Multipart, HB8SignsOfAnEncodedWordAloneAreNone) {
+  for (const std::string_view filename : {"a=?.txt", "?=a", "what?=no=?.txt", "a=?b", "=?="}) {
+    const std::string disposition = "form-data; name=a; filename=\"" + std::string(filename) + "\"";
+    EXPECT_EQ(decode(body_of(disposition)).failures, 0u) << filename;
+  }
 }
 
 TEST(Multipart, QuotesOfAnExtendedValueAreNoQuoting) {
