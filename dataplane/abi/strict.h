@@ -62,7 +62,7 @@
   X(kBodyCharset, "body_charset", true, kBodyCharset, "HB2",                                       \
     "a charset other than UTF-8, US-ASCII, ISO-8859-1, ISO-8859-15 or Windows-1252, or two")       \
   X(kBodyEncoding, "body_encoding", true, kBodyEncoding, "HB3",                                    \
-    "a content coding that is unknown, stacked or broken")                                         \
+    "a content coding that is unknown or stacked")                                                 \
   X(kBodyForm, "body_form", false, kBodyForm, "HH17",                                              \
     "% without two hexadecimal digits in a urlencoded body")                                       \
   X(kMultipartBoundary, "multipart_boundary", true, kMultipartBoundary, "HB6",                     \

@@ -452,8 +452,9 @@ class LongBody {
 
 void start_long_body(TransactionState& state, Bytes bytes) {
   for (const http::Field& field : state.request->fields) {
-    if (field.id == http::FieldId::kContentEncoding &&
-        http::content_coding(field.value) != http::ContentCoding::kIdentity) {
+    if (field.id != http::FieldId::kContentEncoding) continue;
+    const http::ContentCoding coding = http::content_coding(field.value);
+    if (coding != http::ContentCoding::kIdentity && coding != http::ContentCoding::kUnsupported) {
       return state.fail(abi::Reason::kBodyTooLarge);
     }
   }

@@ -225,11 +225,15 @@ void decode_content(TransactionState& state) {
   http::ContentCoding coding = http::ContentCoding::kIdentity;
   for (const http::Field& field : state.request->fields) {
     if (field.id != http::FieldId::kContentEncoding) continue;
-    const http::ContentCoding next = http::content_coding(field.value);
-    coding = coding == http::ContentCoding::kIdentity ? next : http::ContentCoding::kUnsupported;
+    if (coding != http::ContentCoding::kIdentity) return state.fail(abi::Reason::kBodyEncoding);
+    coding = http::content_coding(field.value);
   }
-  if (coding == http::ContentCoding::kIdentity || state.request_body.size == 0) return;
-  if (coding == http::ContentCoding::kUnsupported) return state.fail(abi::Reason::kBodyEncoding);
+  // What nothing here decodes is for the switch body_encoding: where it is off, rules see the
+  // bytes.
+  if (coding == http::ContentCoding::kIdentity || coding == http::ContentCoding::kUnsupported) {
+    return;
+  }
+  if (state.request_body.size == 0) return;
   const BodyBuffer encoded = state.request_body;
   state.request_body = {};
   http::ContentDecoder decoder(state.worker->arena, coding, {});

@@ -19,7 +19,7 @@ SecRequestBodyAccess On
 SecArgumentsLimit 5
 SecRule REQUEST_HEADERS:Content-Type "@rx json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule REQUEST_HEADERS:Content-Type "@rx xml" "id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML"
-SecRule ARGS "@contains attack" "id:3,phase:2,deny"
+SecRule ARGS|REQUEST_BODY "@contains attack" "id:3,phase:2,deny"
 )";
 
 /// The reason of the one request's record, sent in segments as long bodies are.
@@ -137,6 +137,23 @@ TEST(StrictBody, AsManyKeysAsAllowedAreCompared) {
   EXPECT_EQ(reason(abi::kJsonStrictKeys, ""), Reason::kNone);
   EXPECT_EQ(reason(abi::kJsonStrictKeys - 1, ",\"numbers\":1"), Reason::kJsonDupKey);
   EXPECT_EQ(reason(abi::kJsonStrictKeys + 1, ""), Reason::kJsonDupKey) << "not compared";
+}
+
+TEST(StrictBody, HB3UnknownCodingsPassAsTheyAreWhereTheirSwitchIsOff) {
+  const std::string filler(abi::kBodyBytesKept, 'x');
+  const auto reason = [](const std::string& coding, const std::string& body, std::uint64_t strict) {
+    return reason_of(post("application/x-protobuf\r\nContent-Encoding: " + coding, body), strict);
+  };
+  const std::uint64_t off = abi::kStrictDefault & ~abi::strict_bit(Strict::kBodyEncoding);
+  for (const char* coding : {"snappy", "zstd", "aws-chunked", "gzip, gzip"}) {
+    for (const std::string& body : {std::string("short"), filler + filler}) {
+      EXPECT_EQ(reason(coding, body, abi::kStrictDefault), Reason::kBodyEncoding) << coding;
+      EXPECT_EQ(reason(coding, body, off), Reason::kNone) << coding;
+    }
+    EXPECT_EQ(reason(coding, "attack", off), Reason::kRules) << coding;
+  }
+  EXPECT_EQ(reason("gzip", "no gzip", off), Reason::kBodyEncoding)
+      << "inspected, so it must be right";
 }
 
 TEST(StrictBody, QueriesAreHeldToThem) {
