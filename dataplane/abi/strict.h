@@ -60,7 +60,8 @@
     "a body of a type that no body processor reads")                                               \
   X(kBodySniff, "body_sniff", false, kBodyType, "HB1", "JSON labelled as a form or as plain text") \
   X(kBodyCharset, "body_charset", true, kBodyCharset, "HB2",                                       \
-    "a charset other than UTF-8, US-ASCII, ISO-8859-1, ISO-8859-15 or Windows-1252, or two")       \
+    "a charset other than UTF-8, US-ASCII, ISO-8859-1, ISO-8859-15 or Windows-1252, or two; "      \
+    "JSON in UTF-16 or UTF-32 whatever its label")                                                 \
   X(kBodyEncoding, "body_encoding", true, kBodyEncoding, "HB3",                                    \
     "a content coding that is unknown or stacked")                                                 \
   X(kBodyForm, "body_form", false, kBodyForm, "HH17",                                              \

@@ -19,8 +19,9 @@ inline void note_strict(TransactionState& state, std::uint64_t bits) {
 /// the policy asks for it.
 void check_repeated_names(TransactionState& state, abi::VariableId list);
 
-/// Notes a body that begins as JSON does and is labelled as a form or as plain text. `first`: its
-/// first bytes, decoded. O(blanks before the first other byte).
+/// Notes a body that begins as JSON in UTF-16 or UTF-32 does, whatever its label, and one that
+/// begins as JSON and is labelled as a form or as plain text. `first`: its first bytes, decoded.
+/// O(blanks and digits before the first other byte).
 void check_body_label(TransactionState& state, Bytes first);
 
 }  // namespace sluice::rules

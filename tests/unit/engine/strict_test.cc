@@ -62,6 +62,16 @@ struct BodyCase {
   std::string body;
 };
 
+/// ASCII in UTF-16 or UTF-32.
+std::string wide(std::string_view text, std::size_t unit, bool big) {
+  std::string all;
+  for (const char c : text) {
+    const std::string zeros(unit - 1, '\0');
+    all += big ? zeros + c : c + zeros;
+  }
+  return all;
+}
+
 std::vector<BodyCase> body_cases() {
   std::string deep(40, '['), attributes;
   deep += std::string(40, ']');
@@ -91,6 +101,13 @@ std::vector<BodyCase> body_cases() {
        "--x\r\nContent-Disposition: form-data; name=\"q\"\r\n"
        "Content-Type: text/plain; charset=utf-7\r\n\r\nv\r\n" +
            kEnd},
+      {Strict::kBodyCharset, Reason::kBodyCharset, "x/y", wide(R"({"a":1})", 2, false)},
+      {Strict::kBodyCharset, Reason::kBodyCharset, kForm, wide(R"({"a":1})", 2, true)},
+      {Strict::kBodyCharset, Reason::kBodyCharset, "application/octet-stream",
+       wide(" \n[ {\"a\":1}]", 4, true)},
+      {Strict::kBodyCharset, Reason::kBodyCharset, "text/plain",
+       "\xff\xfe" + wide("[-1.5e3 ,\"x\"]", 2, false)},
+      {Strict::kBodyCharset, Reason::kBodyCharset, "x/y", wide("[true,\"x\"]", 4, false)},
       {Strict::kBodyForm, Reason::kBodyForm, kForm, "a=1&b=%4"},
       {Strict::kBodySniff, Reason::kBodyType, kForm, R"( {"a":1})"},
       {Strict::kBodySniff, Reason::kBodyType, "text/plain; charset=utf-8", R"([1])"},
@@ -175,7 +192,13 @@ TEST(StrictBody, HonestBodiesPassTheDefaults) {
            {kMultipart, ""},
            {kMultipart, kPart + kEnd},
            {kMultipart, kPart + "--x--"},
-           {kForm, "a=1&a=2&b=100%"}}) {
+           {kForm, "a=1&a=2&b=100%"},
+           {"text/plain", "\xff\xfe" + wide("[Version]\r\nSignature=\"$CHICAGO$\"", 2, false)},
+           {"text/plain", wide("[false]", 2, false)},
+           {"text/csv", "\xff\xfe" + wide("\"Name\"\t\"City\"\r\n", 2, false)},
+           {"application/grpc", std::string("\0\0\0\0{\"a", 7)},
+           {"application/octet-stream", std::string("[\0[\1", 4)},
+           {"text/plain", "[1, {\"a\": 1}]"}}) {
     EXPECT_EQ(reason_of(post(type, body), abi::kStrictDefault), Reason::kNone) << body;
   }
 }
