@@ -37,7 +37,7 @@ struct Selector {
     kNone,
     kName,   ///< compared without case
     kRegex,  ///< PCRE, unanchored, without case, dot matches LF; searched in the key
-    kXPath,  ///< XML only: "/*" or "//@*"; others are refused
+    kXPath,  ///< XML only: "/*", "//@*" or "//text()"; others are refused
   };
   Kind kind = Kind::kNone;
   std::string text;  ///< name, pattern without its slashes, or path

@@ -122,9 +122,12 @@ class TargetParser {
     const std::size_t start = at_;
     while (at_ < text_.size() && !is_separator(text_[at_]) && !is_blank(text_[at_])) ++at_;
     selector = {Selector::Kind::kXPath, std::string(text_.substr(start, at_ - start))};
-    if (selector.text == "/*" || selector.text == "//@*") return true;
+    for (const std::string_view path : {"/*", "//@*", "//text()"}) {
+      if (selector.text == path) return true;
+    }
     fail(start, "the XPath " + selector.text +
-                    " is not supported: bodies are judged as they stream (expected /* or //@*)");
+                    " is not supported: bodies are judged as they stream (expected /*, //@* or "
+                    "//text())");
     return false;
   }
 

@@ -190,7 +190,7 @@ constexpr std::string_view action_note(ActionId id) {
   if (id == ActionId::kAuditLog || id == ActionId::kNoAuditLog) {
     return "whether the match is in the event of its transaction";
   }
-  if (id == ActionId::kXmlns) return "XPath is /* and //@* only, which need no prefixes";
+  if (id == ActionId::kXmlns) return "XPath is /*, //@* and //text() only, which need no prefixes";
   if (id == ActionId::kSetEnv) return "there is no server process to set a variable of";
   if (id == ActionId::kExec) return "runs a program: not possible on a network appliance";
   if (id == ActionId::kPause) return "holds connections of the server: use a limit of policy.yaml";

@@ -53,8 +53,10 @@ inline constexpr std::size_t kJsonNameBytesMax = 8 * 1024;     // "json.a.b"; js
 inline constexpr std::size_t kXmlDepthMax = 512;               // open elements; xml_depth
 inline constexpr std::size_t kXmlStrictDepth = 64;             // switch xml_depth
 inline constexpr std::size_t kXmlStrictAttributes = 64;        // of one element; switch xml_depth
-inline constexpr std::size_t kXmlMemoryBytes = 256 * 1024;     // of expat; transaction_memory
-inline constexpr std::size_t kMultipartPartsMax = 1024;        // http_args
+/// `<` of a body that is judged whole where rules read XML://text(); beyond: in batches.
+inline constexpr std::ptrdiff_t kXmlTextsMax = 4096;
+inline constexpr std::size_t kXmlMemoryBytes = 256 * 1024;           // of expat; transaction_memory
+inline constexpr std::size_t kMultipartPartsMax = 1024;              // http_args
 inline constexpr std::size_t kMultipartPartHeadBytesMax = 4 * 1024;  // http_args
 inline constexpr std::size_t kMultipartBoundaryBytesMax = 256;       // a multipart error
 /// Decoded bytes of one body, and their ratio to the coded ones once there are this many;

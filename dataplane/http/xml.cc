@@ -36,6 +36,7 @@ struct XmlDecoder::Handlers {
 
   static void start_element(void* decoder, const char*, const char** attributes) {
     XmlDecoder& to = self(decoder);
+    to.begin_node(Node::kNone);
     if (++to.depth_ > abi::kXmlStrictDepth) to.fails(abi::Strict::kXmlDepth);
     if (to.depth_ > abi::kXmlDepthMax) return to.stop(XmlError::kDepth);
     std::size_t count = 0;
@@ -44,9 +45,19 @@ struct XmlDecoder::Handlers {
     }
     if (count > abi::kXmlStrictAttributes) to.fails(abi::Strict::kXmlDepth);
   }
-  static void end_element(void* decoder, const char*) { --self(decoder).depth_; }
+  static void end_element(void* decoder, const char*) {
+    self(decoder).begin_node(Node::kNone);
+    --self(decoder).depth_;
+  }
+  /// Sections side by side are one node, as in libxml2's tree.
+  static void start_cdata(void* decoder) {
+    self(decoder).in_cdata_ = true;
+    self(decoder).begin_node(Node::kCdata);
+  }
+  static void end_cdata(void* decoder) { self(decoder).in_cdata_ = false; }
   static void text(void* decoder, const char* bytes, int size) {
     XmlDecoder& to = self(decoder);
+    if (!to.in_cdata_) to.begin_node(Node::kText);
     to.callbacks_.text(to.callbacks_.sink, base::as_bytes({bytes, static_cast<std::size_t>(size)}));
   }
   static void doctype(void* decoder, const char*, const char*, const char*, int) {
@@ -58,9 +69,14 @@ struct XmlDecoder::Handlers {
                        abi::equal_ignoring_case(encoding, "us-ascii");
     if (!known) self(decoder).fails(abi::Strict::kXmlEncoding);
   }
-  /// With a default handler expat expands no internal entity in text but hands on its reference.
+  /// Comments, instructions and declarations. With a default handler expat expands no internal
+  /// entity in text but hands on its reference.
   static void other(void* decoder, const char* bytes, int size) {
-    if (size > 0 && bytes[0] == '&') text(decoder, bytes, size);
+    XmlDecoder& to = self(decoder);
+    to.begin_node(Node::kNone);
+    if (size == 0 || bytes[0] != '&') return;
+    to.callbacks_.reference(to.callbacks_.sink,
+                            base::as_bytes({bytes, static_cast<std::size_t>(size)}));
   }
 };
 
@@ -75,6 +91,7 @@ XmlDecoder::XmlDecoder(base::Arena& arena) : pool_(arena, abi::kXmlMemoryBytes) 
   XML_SetUserData(parser_, this);
   XML_SetElementHandler(parser_, Handlers::start_element, Handlers::end_element);
   XML_SetCharacterDataHandler(parser_, Handlers::text);
+  XML_SetCdataSectionHandler(parser_, Handlers::start_cdata, Handlers::end_cdata);
   XML_SetStartDoctypeDeclHandler(parser_, Handlers::doctype);
   XML_SetXmlDeclHandler(parser_, Handlers::declaration);
   XML_SetDefaultHandler(parser_, Handlers::other);
@@ -95,6 +112,11 @@ void XmlDecoder::stop(XmlError error) {
   XML_StopParser(parser_, XML_FALSE);
 }
 
+void XmlDecoder::begin_node(Node kind) {
+  if (node_ != Node::kNone && node_ != kind) callbacks_.text_end(callbacks_.sink);
+  node_ = kind;
+}
+
 bool XmlDecoder::parse(base::Bytes chunk, bool final, const Callbacks& callbacks) {
   // What is left of a piece is copied with the next one: small pieces keep its buffer small.
   constexpr std::size_t kPieceMax = 4096;
@@ -109,6 +131,7 @@ bool XmlDecoder::parse(base::Bytes chunk, bool final, const Callbacks& callbacks
     if (status == XML_STATUS_ERROR && error_ == XmlError::kNone) error_ = error_of_parser();
     if (chunk.empty()) break;
   }
+  if (final || error_ != XmlError::kNone) begin_node(Node::kNone);
   if (error_ == XmlError::kSyntax) fails(abi::Strict::kXmlSyntax);
   if (error_ == XmlError::kEncoding) fails(abi::Strict::kXmlEncoding);
   return error_ == XmlError::kNone;

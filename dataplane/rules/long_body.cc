@@ -52,16 +52,6 @@ bool copy_state(const TransactionState& from, TransactionState& to) {
   return good;
 }
 
-/// Compressed, encrypted or encoded media: more than one byte in 32 is a control that no text has.
-/// Nothing reads such a window as text, and every pattern would have to look at it.
-bool looks_binary(Bytes window) {
-  std::size_t controls = 0;
-  for (const std::uint8_t byte : window) {
-    controls += byte < 0x09 || (byte > 0x0d && byte < 0x20) ? 1U : 0U;
-  }
-  return controls > window.size() / 32;
-}
-
 }  // namespace
 
 /// What a decoder reads in one call, and the buffer: a batch, and a large segment behind it.
@@ -192,6 +182,14 @@ class LongBody {
     set_key("/*");
     add_text(VariableId::kXml, piece);
   }
+  void text_end() {
+    add_xml_node();
+    node_start_ = raw_size_;
+  }
+  void reference(Bytes piece) {
+    text(piece);
+    node_start_ = raw_size_;
+  }
   void attribute(std::string_view, std::string_view value) {
     if (!open_batch()) return;
     add_member(batch_, VariableId::kXml, "//@*", base::as_bytes(batch_.keep(value)));
@@ -280,9 +278,20 @@ class LongBody {
       piece = piece.subspan(part.size());
       if (raw_size_ < abi::kLongBatchBytes) return;
       add_value(variable, key());
-      std::memmove(raw_, raw_ + raw_size_ - abi::kLongOverlapBytes, abi::kLongOverlapBytes);
+      // A node that begins in what stays is judged when it ends.
+      const std::size_t gone = raw_size_ - abi::kLongOverlapBytes;
+      if (node_start_ < gone) add_xml_node();
+      node_start_ -= std::min(node_start_, gone);
+      std::memmove(raw_, raw_ + gone, abi::kLongOverlapBytes);
       raw_size_ = abi::kLongOverlapBytes;
     }
+  }
+  /// The text node under way, the last part of the text in the buffer.
+  void add_xml_node() {
+    if (!xml_ || !state_.ruleset->reads_xml_texts() || !open_batch()) return;
+    const Bytes text = batch_.keep(Bytes{raw_ + node_start_, raw_size_ - node_start_});
+    add_member(batch_, VariableId::kXml, kXmlTexts, text);
+    batch_bytes_ += text.size();
   }
   void end_value(VariableId variable, std::string_view key) {
     add_value(variable, key);
@@ -441,6 +450,7 @@ class LongBody {
   std::optional<http::XmlDecoder> xml_;
   Bytes waiting_[2] = {};
   std::uint8_t* raw_ = nullptr;  ///< kRawBytes: the value under way, or the body as it came
+  std::size_t node_start_ = 0;   ///< where in it the text node of XML under way begins
   std::size_t raw_size_ = 0, judged_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
   std::uint64_t file_bytes_ = 0, all_files_bytes_ = 0, no_files_bytes_ = 0, argument_bytes_ = 0,
                 repeated_bytes_ = 0;

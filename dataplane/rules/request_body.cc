@@ -37,6 +37,8 @@ class Joiner {
     return text;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// What was appended behind the first `start` bytes; it stays where it is.
+  [[nodiscard]] Bytes behind(std::size_t start) const { return {start_ + start, size_ - start}; }
 
  private:
   bool grow(std::size_t needed) {
@@ -121,8 +123,19 @@ void read_json(TransactionState& state) {
 }
 
 struct XmlSink {
-  explicit XmlSink(TransactionState& to) : state(to), all_text(to) {}
+  explicit XmlSink(TransactionState& to)
+      : state(to), all_text(to), splits(to.ruleset->reads_xml_texts()) {}
   void text(Bytes piece) { all_text.append(piece); }
+  void text_end() {
+    if (splits && !state.failed()) {
+      add_member(state, VariableId::kXml, kXmlTexts, all_text.behind(node_start));
+    }
+    node_start = all_text.size();
+  }
+  void reference(Bytes piece) {
+    all_text.append(piece);
+    node_start = all_text.size();
+  }
   void attribute(std::string_view, std::string_view value) {
     if (!state.failed()) {
       add_member(state, VariableId::kXml, "//@*", base::as_bytes(state.keep(value)));
@@ -130,6 +143,8 @@ struct XmlSink {
   }
   TransactionState& state;
   Joiner all_text;
+  std::size_t node_start = 0;
+  bool splits;
 };
 
 void read_xml(TransactionState& state) {

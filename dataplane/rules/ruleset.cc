@@ -6,6 +6,7 @@
 #include <hs/hs.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -167,6 +168,11 @@ base::Status Ruleset::prepare(std::uint32_t worker_count) {
   prepared_->slot_index.build(*this);
   prepared_->phase_plans.build(*this);
   prepared_->score_slots.build(*this);
+  const auto targets = array<abi::RuleTarget>(header_->targets);
+  reads_xml_texts_ = std::any_of(targets.begin(), targets.end(), [this](const auto& target) {
+    return static_cast<abi::VariableId>(target.variable) == abi::VariableId::kXml &&
+           text(target.key) == kXmlTexts;
+  });
   if (header_->settings.geo_database.bytes > 0) {
     auto geo = GeoDatabase::open(std::string(text(header_->settings.geo_database)));
     if (!geo.ok()) return geo.error();

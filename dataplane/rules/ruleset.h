@@ -18,6 +18,9 @@
 
 namespace sluice::rules {
 
+/// The XPath of XML's text nodes, each a value of its own.
+inline constexpr std::string_view kXmlTexts = "//text()";
+
 class Regex;
 class GeoDatabase;
 class ScoreSlots;
@@ -76,6 +79,8 @@ class Ruleset {
   [[nodiscard]] const SlotIndex& slot_index() const;
   [[nodiscard]] const PhasePlans& phase_plans() const;
   [[nodiscard]] const ScoreSlots& score_slots() const;
+  /// True if some rule reads the text nodes of XML (kXmlTexts).
+  [[nodiscard]] bool reads_xml_texts() const { return reads_xml_texts_; }
   /// Hyperscan's scratch for one worker, an hs_scratch_t.
   [[nodiscard]] void* scratch(std::uint32_t worker_index) const;
   /// Bytes of machine code and tables beside the image.
@@ -89,6 +94,7 @@ class Ruleset {
   const abi::RulesetHeader* header_ = nullptr;
   const char* strings_ = nullptr;
   std::uint32_t serial_ = 0;
+  bool reads_xml_texts_ = false;
   struct Prepared;
   std::unique_ptr<Prepared> prepared_;
 };

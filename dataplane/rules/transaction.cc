@@ -94,6 +94,18 @@ std::uint64_t kept_bytes(std::uint64_t limit, abi::LimitAction action) {
   return limit != 0 && action == abi::LimitAction::kProcessPartial ? std::min(limit, kMost) : kMost;
 }
 
+/// More text nodes, each a value, than a transaction should hold: read in batches, like a long
+/// body. (What is compressed was not read yet; there the number of values is bounded as
+/// everywhere.)
+bool has_many_xml_texts(const TransactionState& state) {
+  if (state.processor != http::BodyProcessor::kXml || !state.ruleset->reads_xml_texts() ||
+      state.request->find(http::FieldId::kContentEncoding) != nullptr) {
+    return false;
+  }
+  const base::Bytes body = state.request_body.view();
+  return std::count(body.begin(), body.end(), '<') > abi::kXmlTextsMax;
+}
+
 }  // namespace
 
 void Transaction::begin(const Ruleset& ruleset, WorkerState& worker, const TransactionInfo& info) {
@@ -177,6 +189,10 @@ abi::Verdict Transaction::request_end() {
   state.ended_request = true;
   const ArenaScope scope(state, true);
   begin_phase(state, 2);
+  if (state.long_body == nullptr && !state.failed() && has_many_xml_texts(state)) {
+    state.exact = false;
+    start_long_body(state, {});
+  }
   if (state.long_body != nullptr) {
     state.inspected_bytes += state.request_body.total;
     state.stage = Stage::kLongBodyEnd;

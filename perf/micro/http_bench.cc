@@ -144,6 +144,8 @@ struct CountingSink {
   void value(base::Bytes piece) { bytes += piece.size(); }
   void end() {}
   void text(base::Bytes piece) { bytes += piece.size(); }
+  void text_end() {}
+  void reference(base::Bytes piece) { bytes += piece.size(); }
   void attribute(std::string_view, std::string_view value) { bytes += value.size(); }
   void part_begin(const http::MultipartPart& part) { bytes += part.name.size(); }
   void part_header(std::string_view line) { bytes += line.size(); }

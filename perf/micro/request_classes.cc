@@ -185,6 +185,38 @@ std::string json_post(Values& values, const std::string& attack) {
          std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
+std::string xml_escape(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '<' || c == '&') {
+      result += c == '<' ? "&lt;" : "&amp;";
+    } else {
+      result += c;
+    }
+  }
+  return result;
+}
+
+/// Pretty-printed, as most of it is sent: every second text node is blank.
+std::string xml_post(Values& values, const std::string& attack) {
+  std::string body = "<?xml version=\"1.0\"?>\n<order id=\"" + values.uuid() + "\">\n";
+  const std::uint64_t place = values.below(5);
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    body += fmt::format(
+        "  <item sku=\"{}-{}\">\n    <name>{}</name>\n    <price>{}.{:02}</price>\n"
+        "    <note>{}</note>\n  </item>\n",
+        values.word(), values.below(1'000'000), values.phrase(" ", 2), values.below(1000),
+        values.below(100),
+        !attack.empty() && i == place ? xml_escape(attack) : values.phrase(" ", 4));
+  }
+  body += fmt::format("  <customer><name>{}</name><email>{}</email></customer>\n</order>\n",
+                      values.phrase(" ", 2), values.email());
+  return "POST /api/v2/" + values.word() + " HTTP/1.1\r\nHost: " + values.word() +
+         ".example\r\nUser-Agent: " + values.user_agent() +
+         "\r\nAccept: application/xml\r\nContent-Type: application/xml\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 }  // namespace
 
 std::vector<RequestClass> make_request_classes(std::uint64_t seed, std::size_t count) {
@@ -192,14 +224,15 @@ std::vector<RequestClass> make_request_classes(std::uint64_t seed, std::size_t c
   std::vector<RequestClass> classes = {
       {"tiny GET", true, {}},         {"GET, 10 args, 12 headers, 6 cookies", true, {}},
       {"POST JSON 1 kB", true, {}},   {"attack, tiny GET", false, {}},
-      {"attack, 10 args", false, {}}, {"attack, JSON", false, {}}};
-  constexpr std::string (*kShapes[])(Values&, const std::string&) = {tiny_get, large_get,
-                                                                     json_post};
+      {"attack, 10 args", false, {}}, {"attack, JSON", false, {}},
+      {"POST XML 1 kB", true, {}},    {"attack, XML", false, {}}};
+  constexpr std::string (*kShapes[])(Values&, const std::string&) = {
+      tiny_get, large_get, json_post, tiny_get, large_get, json_post, xml_post, xml_post};
   for (std::size_t shape = 0; shape < classes.size(); ++shape) {
     RequestClass& each = classes[shape];
     for (std::size_t i = 0; i < count; ++i) {
       const std::string attack = each.honest ? std::string() : values.attack();
-      each.requests.push_back(kShapes[shape % 3](values, attack));
+      each.requests.push_back(kShapes[shape](values, attack));
     }
   }
   return classes;

@@ -17,8 +17,9 @@ struct RequestClass {
   std::vector<std::string> requests;
 };
 
-/// Tiny GET; GET with 10 arguments, 12 headers and 6 cookies; POST of 1 kB of JSON; and attacks in
-/// each of these shapes. `count` of each, the same for the same seed.
+/// Tiny GET; GET with 10 arguments, 12 headers and 6 cookies; POST of 1 kB of JSON; attacks in each
+/// of these shapes; POST of 1 kB of XML, and attacks in it. `count` of each, the same for the same
+/// seed.
 std::vector<RequestClass> make_request_classes(std::uint64_t seed, std::size_t count);
 
 }  // namespace sluice::perf

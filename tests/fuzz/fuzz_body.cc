@@ -61,6 +61,8 @@ struct Log {
 struct XmlLog {
   Log& log;
   void text(base::Bytes piece) { log.text_piece(piece); }
+  void text_end() { log.end(); }
+  void reference(base::Bytes piece) { log.put('&', base::as_text(piece)); }
   void attribute(std::string_view name, std::string_view value) {
     log.put('a', name);
     log.put('=', value);

@@ -138,6 +138,12 @@ def wrap(encoding, value, name='value'):
         'xml': lambda: request('POST', '/v1/items', (), octets(
             f'<?xml version="1.0"?><order><note>{xml_text(value)}</note></order>'),
             'application/xml'),
+        'xml-later': lambda: request('POST', '/v1/items', (), octets(
+            f'<?xml version="1.0"?>\n<order>\n <id>A-7</id>\n <note>{xml_text(value)}</note>\n'
+            ' <items><item>2</item></items>\n</order>'), 'text/xml'),
+        'xml-cdata': lambda: request('POST', '/v1/items', (), octets(
+            f'<order>first<note><![CDATA[{value}]]></note><item>2</item></order>'),
+            'application/soap+xml'),
         'xml-attribute': lambda: request('POST', '/v1/items', (), octets(
             f'<order note="{xml_text(value)}"/>'), 'text/xml'),
         'xml-raw': lambda: request('POST', '/v1/items', (), octets(value), 'application/xml'),

@@ -14,6 +14,7 @@ using abi::Strict;
 
 struct Decoded {
   std::string text;
+  std::vector<std::string> nodes;
   std::vector<Pair> attributes;
   XmlError error = XmlError::kNone;
   std::uint64_t failures = 0;
@@ -22,7 +23,19 @@ struct Decoded {
 
 struct XmlSink {
   Decoded& to;
-  void text(base::Bytes piece) { to.text += base::as_text(piece); }
+  std::string node{};
+  void text(base::Bytes piece) {
+    to.text += base::as_text(piece);
+    node += base::as_text(piece);
+  }
+  void text_end() {
+    to.nodes.push_back(node);
+    node.clear();
+  }
+  void reference(base::Bytes piece) {
+    EXPECT_EQ(node, "");
+    to.text += base::as_text(piece);
+  }
   void attribute(std::string_view name, std::string_view value) {
     to.attributes.emplace_back(name, value);
   }
@@ -63,6 +76,33 @@ TEST(Xml, GivesTextOfAllElementsAndEveryAttribute) {
 TEST(Xml, HB15JoinsCdataAndTextAroundComments) {
   EXPECT_EQ(decode("<a>un<![CDATA[ion se]]>le<!-- x -->ct &#x27;&amp;</a>").text,
             "union select '&");
+}
+
+TEST(Xml, TextNodesEndAtMarkup) {
+  using Nodes = std::vector<std::string>;
+  EXPECT_EQ(decode("<a>one<b>two</b>three</a>\n").nodes, (Nodes{"one", "two", "three"}));
+  EXPECT_EQ(decode("<a> <b/>\r\n<c> q </c></a>").nodes, (Nodes{" ", "\n", " q "}));
+  EXPECT_EQ(decode("<a>x<!-- c -->y<?pi z?>w</a>").nodes, (Nodes{"x", "y", "w"}));
+  EXPECT_EQ(decode("<a>a&lt;b&#x41;&amp;c</a>").nodes, Nodes{"a<bA&c"});
+  EXPECT_EQ(decode("<a b='1'/>").nodes, Nodes{});
+}
+
+// XPath joins CDATA to the text around it; libxml2, whose tree libmodsecurity asks, does not.
+TEST(Xml, CdataIsATextNodeOfItsOwn) {
+  using Nodes = std::vector<std::string>;
+  EXPECT_EQ(decode("<a>x<![CDATA[c]]>y</a>").nodes, (Nodes{"x", "c", "y"}));
+  EXPECT_EQ(decode("<a><![CDATA[c]]><![CDATA[d]]></a>").nodes, Nodes{"cd"});
+  EXPECT_EQ(decode("<a>x<![CDATA[]]>y</a>").nodes, (Nodes{"x", "", "y"}));
+}
+
+TEST(Xml, ReferencesEndTextNodesAndAreInNone) {
+  const Decoded decoded = decode("<!DOCTYPE a [<!ENTITY e \"ent\">]><a>x&e;y</a>");
+  EXPECT_EQ(decoded.nodes, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(decoded.text, "x&e;y");
+}
+
+TEST(Xml, TextBeforeAnErrorIsANode) {
+  EXPECT_EQ(decode_chunks({"<a>one<b>two</a>"}).nodes, (std::vector<std::string>{"one", "two"}));
 }
 
 TEST(Xml, HB15SeesDoctypeAndExpandsNoEntity) {

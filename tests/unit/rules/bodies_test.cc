@@ -50,6 +50,48 @@ TEST(Evaluator, HB19_AttacksInBinaryMessagesAreFoundRaw) {
   EXPECT_EQ(judge(rules, post("application/cbor", "\xa1\x61\x61\x67<attack"s)).ids, Ids{1});
 }
 
+const std::string kXmlTextRules =
+    "SecRequestBodyAccess On\n"
+    "SecAction \"id:9,phase:1,pass,nolog,ctl:requestBodyProcessor=XML\"\n"
+    "SecRule XML://text() \"@rx ^(?:id|last)$\" \"id:1,phase:2,deny,log\"\n"
+    "SecRule XML:/* \"@contains union select\" \"id:2,phase:2,deny,log\"\n";
+
+TEST(XmlTexts, AreValuesOfTheirOwnBesideTheJoinedText) {
+  EXPECT_EQ(judge(kXmlTextRules, post("text/xml", "<a><b>one</b><c>id</c><d>two</d></a>")).ids,
+            Ids{1});
+  EXPECT_EQ(judge(kXmlTextRules, post("text/xml", "<a>one id<c> id</c></a>")).ids, Ids{});
+  EXPECT_EQ(judge(kXmlTextRules, post("text/xml", "<a>union <!-- -->select</a>")).ids, Ids{2});
+}
+
+/// More elements than a transaction has values for are no reason to refuse an honest document, nor
+/// a place to hide in.
+TEST(XmlTexts, OfManyElementsAreJudgedInBatches) {
+  std::string rows;
+  for (int i = 0; i < 12'000; ++i) rows += "<i>7</i>";
+  const Judged honest = judge(kXmlTextRules, post("text/xml", "<a>" + rows + "</a>"));
+  EXPECT_EQ(honest.verdict.action, abi::Action::kPass);
+  EXPECT_EQ(honest.limits, std::vector<abi::Reason>{});
+  EXPECT_FALSE(honest.exact);
+  for (const std::string& body : {rows + "<b>last</b>", "<b>last</b>" + rows}) {
+    EXPECT_EQ(judge(kXmlTextRules, post("text/xml", "<a>" + body + "</a>")).ids, Ids{1});
+  }
+}
+
+/// Wherever the buffer of a long body ends: before the node, in it or behind it.
+TEST(XmlTexts, AreFoundInLongBodies) {
+  const LoadedRules loaded = load_text(kXmlTextRules);
+  ASSERT_NE(loaded.ruleset, nullptr);
+  const std::string rest = "<p>" + std::string(abi::kBodyBytesKept, 'y') + "</p>";
+  for (std::size_t before = abi::kLongBatchBytes - 8; before < abi::kLongBatchBytes + 4; ++before) {
+    const std::string text = "<p>" + std::string(before, 'x') + "</p><b>last</b>" + rest;
+    EXPECT_EQ(Judge(*loaded.ruleset).run(post("text/xml", "<a>" + text + "</a>")).ids, Ids{1});
+    const std::string joined = "<p>" + std::string(before, 'x') + "<!-- -->last</p>" + rest;
+    EXPECT_EQ(Judge(*loaded.ruleset).run(post("text/xml", "<a>" + joined + "</a>")).ids, Ids{1});
+    const std::string other = "<p>" + std::string(before, 'x') + "</p><b>lasts</b>" + rest;
+    EXPECT_EQ(Judge(*loaded.ruleset).run(post("text/xml", "<a>" + other + "</a>")).ids, Ids{});
+  }
+}
+
 // What each slice has to find again, here 900 values past 40 exclusions each, takes longer than the
 // slice is: it must judge more than one value all the same.
 TEST(Slices, FindingValuesAgainIsNoProgress) {

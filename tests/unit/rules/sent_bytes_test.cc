@@ -85,6 +85,20 @@ TEST(SentBytes, OfXmlTextAreWhatStandsInTheRootElement) {
       << "a type may change what is read";
 }
 
+TEST(SentBytes, OfAnXmlTextNodeAreItsOwn) {
+  const auto of_body = [](const std::string& body) {
+    std::string rules = kXmlRules;
+    rules.replace(rules.find("XML:/*"), 6, "XML://text()");
+    return sent(post("text/xml", body), rules);
+  };
+  EXPECT_EQ(of_body("<?xml version='1.0'?>\n<a>\n <b c='d'>e</b>\n <!-- f --><g/>&#101;vil</a>\n"),
+            Texts{"&#101;vil"});
+  EXPECT_EQ(of_body("<a>&lt;<b>ev&#105;l</b>x<c>y</c></a>"), Texts{"ev&#105;l"});
+  EXPECT_EQ(of_body("<a>x<![CDATA[ev]]><![CDATA[il]]>y</a>"),
+            Texts{"<![CDATA[ev]]><![CDATA[il]]>"});
+  EXPECT_EQ(of_body("<a>x<b>evil</b></a>"), Texts{""}) << "as it stands";
+}
+
 TEST(SentBytes, OfAnXmlAttributeAreThoseBetweenItsQuotes) {
   const auto of_body = [](const std::string& body) {
     return sent(post("text/xml", body), kXmlRules);

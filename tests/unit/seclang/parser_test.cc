@@ -119,6 +119,7 @@ TEST(Targets, AreListsWithSelectorsCountsAndExclusions) {
   EXPECT_EQ(targets_of("\"ARGS:/^(?:a|b)$/|TX:'/x|y/'|TX:'a b'\""),
             "ARGS:/^(?:a|b)$/|TX:/x|y/|TX:a b");
   EXPECT_EQ(targets_of("XML:/*|XML://@*"), "XML:/*|XML://@*");
+  EXPECT_EQ(targets_of("XML://text()|&XML://text()"), "XML://text()|&XML://text()");
   EXPECT_EQ(targets_of("TX.a.b|&ARGS.n|REQUEST_HEADERS./^x/|!ARGS.o"),
             "TX:a.b|&ARGS:n|REQUEST_HEADERS:/^x/");
   EXPECT_EQ(targets_of("&TX:'/LEAKAGE\\\\\\/ERRORS/'"), "&TX:/LEAKAGE\\\\\\/ERRORS/");
@@ -136,8 +137,8 @@ TEST(Targets, WhatCannotBeSelectedIsRefused) {
   EXPECT_EQ(targets_of("REQUEST_URI:x"),
             "1:20: the variable REQUEST_URI is a single value: nothing can be selected from it\n");
   EXPECT_EQ(targets_of("XML:/a/b"),
-            "1:13: the XPath /a/b is not supported: bodies are judged as they stream (expected /* "
-            "or //@*)\n");
+            "1:13: the XPath /a/b is not supported: bodies are judged as they stream (expected /*, "
+            "//@* or //text())\n");
   EXPECT_EQ(targets_of("ARGS:/x"), "1:14: the regex that opens here has no end (expected /)\n");
   EXPECT_EQ(targets_of("ARGS:"), "1:14: expected a name or a /regex/ behind the colon\n");
   EXPECT_EQ(targets_of("!&ARGS"), "1:10: expected the name of a variable behind ! or &\n");
