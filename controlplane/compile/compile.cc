@@ -8,6 +8,7 @@
 #include "controlplane/compile/lower.h"
 #include "controlplane/compile/plan.h"
 #include "controlplane/compile/program.h"
+#include "controlplane/compile/regex_gates.h"
 #include "dataplane/base/clock.h"
 
 namespace sluice::compile {
@@ -26,6 +27,7 @@ ProgramPtr compile(const seclang::LinkedRules& rules, const CompileOptions& opti
   if (!diagnostics.ok()) return nullptr;
   if (options.scan) {
     plan_scans(checks, strings, maker, *program, report);
+    make_regex_needs(strings, *program);
   }
   make_phrase_databases(strings, maker, diagnostics, *program);
   if (!diagnostics.ok()) return nullptr;

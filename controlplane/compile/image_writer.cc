@@ -46,6 +46,7 @@ void append_arrays(Image& image, const Program& program,
   header.tags = append_array(image, program.tags);
   header.nodes = append_array(image, program.nodes);
   header.regexes = append_array(image, program.regexes);
+  header.regex_needs = append_array(image, program.regex_needs);
   header.phrase_sets = append_array(image, program.phrase_sets);
   header.phrases = append_array(image, program.phrases);
   std::vector<abi::IpSetSpec> ip_sets;

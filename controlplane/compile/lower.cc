@@ -102,7 +102,8 @@ class Lowerer {
       return abi::kNone32;
     }
     const auto index = static_cast<std::uint32_t>(program_.regexes.size());
-    program_.regexes.push_back({strings_.add(pattern), caseless ? abi::kRegexCaseless : 0, 0});
+    program_.regexes.push_back(
+        {strings_.add(pattern), caseless ? abi::kRegexCaseless : 0, 0, 0, 0});
     regexes_.emplace(key, index);
     return index;
   }

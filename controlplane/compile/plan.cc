@@ -82,7 +82,7 @@ class Planner {
     const std::string_view text =
         std::string_view(strings_.bytes()).substr(spec.pattern.offset, spec.pattern.bytes);
     if (spec.flags == abi::kRegexCaseless || text.starts_with("(?i)")) return regex;
-    program_.regexes.push_back({spec.pattern, abi::kRegexCaseless, 0});
+    program_.regexes.push_back({spec.pattern, abi::kRegexCaseless, 0, 0, 0});
     return static_cast<std::uint32_t>(program_.regexes.size() - 1);
   }
 

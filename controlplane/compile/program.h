@@ -28,6 +28,7 @@ struct Program {
   std::vector<abi::RuleText> tags;
   std::vector<abi::TransformNode> nodes;
   std::vector<abi::RegexSpec> regexes;
+  std::vector<abi::RegexNeed> regex_needs;
   std::vector<abi::PhraseSet> phrase_sets;
   std::vector<abi::StringRef> phrases;
   struct IpRanges {

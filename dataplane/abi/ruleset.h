@@ -13,7 +13,7 @@
 /// StringRefs into the strings section. docs/abi.md.
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kRulesetVersion = 7;
+inline constexpr std::uint32_t kRulesetVersion = 8;
 inline constexpr std::uint32_t kNone32 = 0xffffffff;
 inline constexpr std::uint16_t kNone16 = 0xffff;
 /// Phases 1 to 5 of SecLang.
@@ -138,10 +138,21 @@ struct Rule {
 /// A pattern in PCRE2's syntax, made at load.
 struct RegexSpec {
   StringRef pattern;
-  std::uint32_t flags;  ///< kRegexCaseless
+  std::uint32_t flags;                   ///< kRegexCaseless
+  std::uint32_t first_need, need_count;  ///< RegexNeed; none: any value may match
   std::uint32_t reserved;
 };
 inline constexpr std::uint32_t kRegexCaseless = 1;
+
+/// One way in which a regex may match: the value must have all of these byte classes
+/// (rules/byte_class.h), none of `forbidden`, and all of these pairs (rules/grams.h). A value that
+/// meets none of a regex's needs cannot match it.
+struct RegexNeed {
+  std::uint64_t classes;
+  std::uint64_t forbidden;  ///< where a match is the whole value
+  std::uint16_t by_line;    ///< 1: `forbidden` does not hold for values with line ends
+  std::uint16_t grams[7];   ///< below kGramCount; places to spare hold kGramCount - 1, always met
+};
 
 /// The phrases of a @pm or @pmFromFile, lower case; `database` finds them, exactly.
 struct PhraseSet {
@@ -272,7 +283,7 @@ struct RulesetHeader {
   Span32 phases[kPhaseCount];  ///< uint32_t: indices of chain starters in order
   Span32 targets, exclusions, actions, texts, tags;
   Span32 nodes;  ///< TransformNode; [0] is the value itself
-  Span32 regexes, phrase_sets, phrases, ip_sets;
+  Span32 regexes, regex_needs, phrase_sets, phrases, ip_sets;
   Span32 byte_ranges;  ///< rules::ByteRange
   Span32 patterns, uses, rows;
   Span32 row_classes;    ///< uint64_t per row, apart so that many are compared at once

@@ -116,6 +116,7 @@ class ProgramChecker {
     tags_ = take<abi::RuleText>(header_->tags);
     nodes_ = take<abi::TransformNode>(header_->nodes);
     regexes_ = take<abi::RegexSpec>(header_->regexes);
+    regex_needs_ = take<abi::RegexNeed>(header_->regex_needs);
     phrase_sets_ = take<abi::PhraseSet>(header_->phrase_sets);
     phrases_ = take<abi::StringRef>(header_->phrases);
     ip_sets_ = take<abi::IpSetSpec>(header_->ip_sets);
@@ -148,7 +149,13 @@ class ProgramChecker {
     }
     for (const abi::RuleText& tag : tags_) rule_text(tag);
     for (const abi::StringRef& phrase : phrases_) text(phrase);
-    for (const abi::RegexSpec& regex : regexes_) text(regex.pattern);
+    for (const abi::RegexSpec& regex : regexes_) {
+      text(regex.pattern);
+      range(regex.first_need, regex.need_count, regex_needs_.size());
+    }
+    for (const abi::RegexNeed& need : regex_needs_) {
+      for (const std::uint16_t pair : need.grams) require(pair < abi::kGramCount);
+    }
     require(slots_.size() < abi::kNone16);
     for (const abi::TxSlot& slot : slots_) {
       text(slot.key);
@@ -385,6 +392,7 @@ class ProgramChecker {
   std::span<const abi::RuleText> tags_;
   std::span<const abi::TransformNode> nodes_;
   std::span<const abi::RegexSpec> regexes_;
+  std::span<const abi::RegexNeed> regex_needs_;
   std::span<const abi::PhraseSet> phrase_sets_;
   std::span<const abi::StringRef> phrases_;
   std::span<const abi::IpSetSpec> ip_sets_;

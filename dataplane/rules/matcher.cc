@@ -11,6 +11,7 @@
 #include "dataplane/rules/operator/ip_match.h"
 #include "dataplane/rules/operator/operator.h"
 #include "dataplane/rules/operator/verify.h"
+#include "dataplane/rules/regex_gate.h"
 #include "dataplane/rules/scanner.h"
 #include "dataplane/rules/targets.h"
 #include "dataplane/rules/transform/transform.h"
@@ -137,19 +138,22 @@ MatchOutcome find_by_scan(TransactionState& state, std::uint32_t pattern, Bytes 
 
 MatchOutcome run_regex(TransactionState& state, const abi::Rule& rule, Bytes value,
                        Bytes& matched) {
+  // What a scan names has passed the sieves of its pattern.
+  const bool scanned = (rule.flags & abi::kRuleScanned) != 0;
+  if (!scanned && !may_match(state, rule.argument_index, value)) return MatchOutcome::kNoMatch;
   const Regex& regex = state.ruleset->regex(rule.argument_index);
   if (static_cast<OperatorId>(rule.operator_id) == OperatorId::kRxGlobal) {
     return with_work(state, kAllWork, [&](std::uint64_t& work) {
       return run_every_match(state, rule, regex, value, matched, work);
     });
   }
-  const std::uint32_t scanned =
+  const std::uint32_t pattern =
       needs_groups(rule, regex) ? abi::kNone32 : state.ruleset->exact_pattern(rule.argument_index);
   const MatchOutcome outcome = run_pattern(
       state, regex, value,
-      scanned == abi::kNone32 ? kAllWork : kPlaceWork + kPlaceWorkPerByte * value.size());
-  if (outcome == MatchOutcome::kLimit && scanned != abi::kNone32) {
-    const MatchOutcome known = find_by_scan(state, scanned, value, matched);
+      pattern == abi::kNone32 ? kAllWork : kPlaceWork + kPlaceWorkPerByte * value.size());
+  if (outcome == MatchOutcome::kLimit && pattern != abi::kNone32) {
+    const MatchOutcome known = find_by_scan(state, pattern, value, matched);
     if (known == MatchOutcome::kMatch && captures(rule)) {
       set_capture(state, 0, base::as_text(matched));
     }

@@ -377,7 +377,7 @@ TEST(Evaluator, LibinjectionReadsEachValueOnce) {
 }
 
 /// PCRE2's limit is one for each start of a match: a value of nothing but starts would have the
-/// product of both for the price of one.
+/// product of both for the price of one. It holds every pair of the pattern, or no gate let it in.
 TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
   const LoadedRules loaded = load_text(
       "SecRule ARGS \"!@rx <[^>]{0,800}(?:javascript|onload)\" "
@@ -386,7 +386,7 @@ TEST(Evaluator, BacktrackingIsCountedAtEachStartOfAMatch) {
   ASSERT_NE(loaded.ruleset, nullptr);
   Judge judge(*loaded.ruleset);
   const std::string form = "application/x-www-form-urlencoded";
-  const Judged hostile = judge.run(post(form, "a=" + std::string(10'000, '<')));
+  const Judged hostile = judge.run(post(form, "a=onload>" + std::string(10'000, '<')));
   EXPECT_EQ(hostile.limits, std::vector<abi::Reason>{abi::Reason::kRuleBudget});
   // The same pattern far away from its limits, and with one start that needs more than others.
   const std::string prose(10'000, '.');

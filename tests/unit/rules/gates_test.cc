@@ -2,7 +2,10 @@
 // Copyright the Sluice authors
 
 /// Rules that are passed over by what a request has: each must match where it should.
+#include <cstdio>
+
 #include "tests/unit/rules/judge_twice.h"
+#include "tests/unit/rules/random_values.h"
 
 namespace sluice::rules::test {
 namespace {
@@ -145,6 +148,68 @@ TEST(Gates, ClientsAreComparedAsAddresses) {
   EXPECT_EQ(from("198.51.100.1"), (Ids{2, 5}));
   EXPECT_EQ(from("2001:db8::1"), (Ids{2, 3, 5}));
   EXPECT_EQ(from("2001:db9::1"), (Ids{2, 4, 5}));
+}
+
+/// A rule on what another one has captured, for each pattern: no scan reads TX.
+std::string rules_on_captures(const std::vector<std::string>& patterns) {
+  std::string rules;
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    rules += "SecRule ARGS:q \"@rx ^([\\s\\S]*)\" \"id:" + std::to_string(i + 1) +
+             ",phase:2,pass,log,capture,chain\"\nSecRule TX:1 \"" + patterns[i] + "\"\n";
+  }
+  return rules;
+}
+
+std::string escaped(const std::string& value) {
+  std::string text;
+  for (const char c : value) {
+    char escape[4];
+    std::snprintf(escape, sizeof escape, "%%%02x", static_cast<unsigned char>(c));
+    text += escape;
+  }
+  return text;
+}
+
+TEST(Gates, PatternsOnCapturesAreTriedOnlyWhereTheyMayMatch) {
+  const LoadedRules loaded = load_text(rules_on_captures({"@rx (?i)union\\s+select|\\bsleep\\("}));
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge judge(*loaded.ruleset);
+  const auto tried = [&](const std::string& value, const Ids& ids) {
+    const std::uint64_t before = judge.counts().regex_confirms;
+    EXPECT_EQ(judge.run(get("/?q=" + escaped(value))).ids, ids) << value;
+    return judge.counts().regex_confirms - before;
+  };
+  const std::uint64_t first_link = tried("calendars to set, a union", {});  // no "ec"
+  EXPECT_EQ(tried("", {}), first_link);
+  EXPECT_EQ(tried("s", {}), first_link);
+  EXPECT_EQ(tried("the union of those selected", {}), first_link + 1);
+  EXPECT_EQ(tried("1 UNION  SELECT", {1}), first_link + 1);
+  EXPECT_EQ(tried("sleep(1)", {1}), first_link + 1);
+}
+
+TEST(Gates, NoMatchOnCapturesIsMissed) {
+  const std::string rules =
+      rules_on_captures({"@rx ^[a-z0-9]+$", "!@rx ^[a-z0-9]+$", "@rx ^\\x22[^\\x22]*\\x22$",
+                         "@rx (?i)select|%41|\\.\\./", "!@rx (?i)select|%41|\\.\\./",
+                         "@rx \\x00.|&#x?[0-9a-f]+", "@rx ^$", "@rxGlobal (?i)(?:ab|cd)c|--",
+                         "@rx \\bYW[A-Z]b?|0x[0-9a-f]{2}", "@rx ^(?:/\\.){2}|\\\\u00[0-9]{2}$"});
+  compile::CompileOptions plain;
+  plain.scan = false;
+  const LoadedRules exact = load_text(rules, plain), gated = load_text(rules);
+  ASSERT_NE(exact.ruleset, nullptr);
+  ASSERT_NE(gated.ruleset, nullptr);
+  Judge exact_judge(*exact.ruleset), gated_judge(*gated.ruleset);
+  RandomValues values(7);
+  std::size_t matches = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const std::string value = values.next();
+    const std::string request = get("/?q=" + escaped(value));
+    const Ids expected = exact_judge.run(request).ids;
+    ASSERT_EQ(gated_judge.run(request).ids, expected) << escaped(value);
+    matches += expected.size();
+  }
+  EXPECT_GT(matches, 8000U);
+  EXPECT_LT(gated_judge.counts().regex_confirms, exact_judge.counts().regex_confirms);
 }
 
 }  // namespace
