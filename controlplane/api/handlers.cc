@@ -142,6 +142,11 @@ Response status(Services& services) {
   const std::uint64_t live = services.publisher.live();
   if (answer["generation"]["live"].is_null() && live != 0) answer["generation"]["stored"] = live;
   add_modes(services.publisher, live, answer);
+  const telemetry::Rates rates = services.collector.rates();
+  answer["rates"] = {{"requests_per_s", rates.requests_per_s},
+                     {"rx_packets_per_s", rates.rx_packets_per_s},
+                     {"rx_bits_per_s", rates.rx_bits_per_s},
+                     {"drops_per_s", rates.drops_per_s}};
   const auto daemon = services.collector.daemon_counters();
   answer["records"] = {{"written", daemon.records_written}, {"lost", daemon.records_lost}};
   return {200, dump(answer)};

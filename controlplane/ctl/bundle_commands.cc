@@ -140,13 +140,16 @@ int run_bundle_sign(const Context& context) {
 int run_bundle_verify(const Context& context) {
   const auto bytes = publish::read_file(context.files[0]);
   if (!bytes.ok()) return complain(context, kNo, bytes.error().message);
+  const std::string from = context.key.empty() ? keys_folder(context) : context.key;
   std::vector<std::string> keys;
-  if (std::filesystem::is_directory(context.key)) {
-    keys = publish::trusted_keys(context.key);
-  } else if (auto key = publish::read_file(context.key); key.ok()) {
+  if (std::filesystem::is_directory(from)) {
+    keys = publish::trusted_keys(from);
+  } else if (auto key = publish::read_file(from); key.ok()) {
     keys.push_back(std::move(key).value());
   }
-  if (keys.empty()) return complain(context, kNo, "no public key in " + context.key);
+  if (keys.empty()) {
+    return complain(context, kNo, "no public key in " + from + ": put the signer's *.pem there");
+  }
   const auto info = publish::verify_bundle(bytes.value(), keys);
   if (!info.ok()) return complain(context, kNo, info.error().message);
   return show_info(context, info.value(), "verified");

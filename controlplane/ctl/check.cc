@@ -82,12 +82,14 @@ int run_batch(RequestJudge& judge, const Context& context, std::istream& input) 
 
 void show(const json& answer) {
   const std::string verdict = answer.value("verdict", "");
-  std::printf("%s %s: %s", answer.value("method", "").c_str(),
-              printable(answer.value("uri", "")).c_str(),
+  const std::string method = answer.value("method", "");
+  const std::string request = method + " " + printable(answer.value("uri", ""));
+  std::printf("%s: %s", method.empty() ? "(no request line)" : request.c_str(),
               coloured(verdict, verdict == "block" ? Colour::kRed : Colour::kGreen).c_str());
   if (verdict != "pass") {
-    std::printf(", %s, status %d, phase %d", answer.value("reason", "").c_str(),
-                answer.value("status", 0), answer.value("phase", 0));
+    std::printf(", %s (%s), status %d, phase %d", answer.value("reason", "").c_str(),
+                answer.value("meaning", "").c_str(), answer.value("status", 0),
+                answer.value("phase", 0));
   }
   std::printf("\nscore %d, %llu of %llu bytes inspected%s\n", answer["scores"].value("inbound", 0),
               answer["bytes"].value("inspected", 0ULL), answer["bytes"].value("total", 0ULL),

@@ -68,6 +68,13 @@ std::string state_folder(const Context& context) {
                        : publish::default_paths(context.instance).state;
 }
 
+std::string keys_folder(const Context& context) {
+  const auto settings = api::load_settings(context.config, context.instance);
+  const std::string policy = settings.ok() ? settings.value().paths.policy
+                                           : publish::default_paths(context.instance).policy;
+  return std::filesystem::path(policy).parent_path().string() + "/keys";
+}
+
 int run_config_test(const Context& context) {
   json errors = json::array(), warnings = json::array();
   std::uint64_t rules = 0;

@@ -56,6 +56,8 @@ int run_bundle_install(const Context& context);
 
 /// The state folder of the instance; of a broken sluice.yaml the usual one.
 std::string state_folder(const Context& context);
+/// Where the instance's sluiced looks for public keys: beside its policy.
+std::string keys_folder(const Context& context);
 
 /// Prints a message for people, or {"error":...} with --json, and returns `exit`.
 int complain(const Context& context, int exit, const std::string& message);

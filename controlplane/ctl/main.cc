@@ -58,25 +58,26 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
       ->add_option("POLICY", context.policy,
                    "policy.yaml or a bundle; default: the configured one");
   command("stage", "shadow a policy beside the live one", run_stage)
-      ->add_option("POLICY", context.policy, "policy.yaml");
+      ->add_option("POLICY", context.policy, "policy.yaml; default: the configured one");
   command("unstage", "drop the staged generation", run_unstage);
   command("promote", "make the staged generation live", run_promote);
   command("rollback", "go back to an accepted generation", run_rollback)
       ->add_option("GENERATION", context.generation, "default: the accepted one before");
   command("generations", "list them, with the verdicts that differ", run_generations);
-  CLI::App* mode = command("mode", "off, monitor, block, or policy for no switch", run_mode);
-  mode->add_option("MODE", context.mode)
+  CLI::App* mode =
+      command("mode", "a switch in the place of the policy's mode; policy: none", run_mode);
+  mode->add_option("MODE", context.mode, "monitor: records what it would block")
       ->required()
       ->check(CLI::IsMember({"off", "monitor", "block", "policy"}));
   mode->add_option("--service", context.service, "for one service only");
   command("bypass", "on: forward everything uninspected", run_bypass)
-      ->add_option("SWITCH", context.mode)
+      ->add_option("SWITCH", context.mode, "until it is off again, over restarts too")
       ->required()
       ->check(CLI::IsMember({"on", "off"}));
   CLI::App* counters = command("counters", "counters by worker and reason", run_counters);
   counters->add_flag("--cycles", context.cycles, "cycles by stage");
   counters->add_flag("--watch", context.watch, "refresh");
-  counters->add_option("--interval", context.interval_s, "seconds between refreshes")
+  counters->add_option("--interval", context.interval_s, "seconds between refreshes (default 1)")
       ->check(CLI::Range(0.1, 86'400.0));
   CLI::App* events = command("events", "records", run_events);
   events->add_flag("--follow", context.follow, "wait for more");
@@ -91,19 +92,21 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
       ->check(CLI::Validator(no_address, "ADDRESS"));
   events->add_option("--rule", context.rule, "that one rule matched, by its id")
       ->check(CLI::Range(1, 2'147'483'647));
-  events->add_option("--since", context.since, "15min, 24h, 7d, 2026-01-31T12:00");
+  events->add_option("--since", context.since, "15min, 24h, 7d ago, or 2026-01-31T12:00 (UTC)");
   events->add_option("--limit", context.limit, "the newest N (default 100; with --since 100000)")
       ->check(CLI::Range(1, 1'000'000));
   CLI::App* top = command("top", "busiest clients, routes, rules, reasons", run_top);
-  top->add_option("--count", context.count, "rows of each table")->check(CLI::Range(1, 1000));
+  top->add_option("--count", context.count, "rows of each table (default 10)")
+      ->check(CLI::Range(1, 1000));
   top->add_flag("--once", context.once, "show once");
-  top->add_option("--interval", context.interval_s, "seconds between refreshes")
+  top->add_option("--interval", context.interval_s, "seconds between refreshes (default 1)")
       ->check(CLI::Range(0.1, 86'400.0));
   CLI::App* report = command("report", "one self-contained HTML page with plots", run_report);
-  report->add_option("--since", context.since, "24h, 7d, 2026-01-31T12:00")->default_str("24h");
+  report->add_option("--since", context.since, "24h, 7d ago, or 2026-01-31T12:00 (UTC)")
+      ->default_str("24h");
   report->add_option("--output,-o", context.output, "file (default sluice-report.html; -: stdout)");
   command("explain", "everything known about one verdict", run_explain)
-      ->add_option("EVENT-ID", context.event)
+      ->add_option("EVENT-ID", context.event, "of a record, a reply or its X-Sluice-Event")
       ->required();
 }
 
@@ -129,8 +132,9 @@ void declare_bundle(CLI::App& app, Context& context, Command& chosen) {
   sign->add_option("--output,-o", context.output, "default: in place");
   sign->add_option("BUNDLE", context.files)->required()->expected(1);
   CLI::App* verify = command("verify", "check the signature", run_bundle_verify);
-  verify->add_option("--key", context.key, "public key, PEM, or a folder of them")
-      ->default_str("/etc/sluice/keys");
+  verify->add_option("--key", context.key,
+                     "public key, PEM, or a folder of them (default: keys/ beside the policy, "
+                     "/etc/sluice/keys)");
   verify->add_option("BUNDLE", context.files)->required()->expected(1);
   CLI::App* install = command("install", "verify, unpack and push", run_bundle_install);
   install->add_option("BUNDLE", context.policy)->required();
@@ -191,7 +195,6 @@ void declare_offline(CLI::App& app, Context& context, Command& chosen) {
 
 int run(int argc, char** argv) {
   Context context;
-  context.key = "/etc/sluice/keys";
   context.signatures = signatures_folder();
   Command chosen = nullptr;
   CLI::App app("sluicectl: the command line of Sluice");

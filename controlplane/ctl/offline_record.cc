@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dataplane/abi/events.h"
+#include "dataplane/abi/reasons.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::ctl {
@@ -53,6 +54,11 @@ json rule_json(const rules::RuleMatch& match, const RuleTexts& texts) {
   return rule;
 }
 
+std::string meaning_of(abi::Reason reason) {
+  const auto index = static_cast<std::size_t>(reason);
+  return index < abi::kReasonCount ? std::string(abi::kReasonTexts[index].meaning) : std::string();
+}
+
 }  // namespace
 
 json to_json(const engine::TransactionRecord& record, const RuleTexts& texts) {
@@ -61,6 +67,7 @@ json to_json(const engine::TransactionRecord& record, const RuleTexts& texts) {
       {"verdict", abi::action_name(header.action)},
       {"status", header.status},
       {"reason", abi::reason_name(header.reason)},
+      {"meaning", meaning_of(header.reason)},
       {"phase", header.phase},
       {"rules", json::array()},
       {"scores", {{"inbound", header.score_inbound}}},

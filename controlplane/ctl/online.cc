@@ -144,6 +144,11 @@ int run_status(const Context& context) {
     std::printf("            %s for %s%s\n", service.value("mode", "").c_str(),
                 service.value("name", "").c_str(), switched ? " (switch)" : "");
   }
+  const json rates = answer.value("rates", json::object());
+  const auto rate = [&](const char* name) { return rates.value(name, 0.0); };
+  std::printf("traffic     %.1f requests/s, %.0f packets/s, %.2f Mbit/s in, %.1f drops/s\n",
+              rate("requests_per_s"), rate("rx_packets_per_s"), rate("rx_bits_per_s") / 1e6,
+              rate("drops_per_s"));
   std::printf("records     %s written, %s lost\n", text_of(answer["records"]["written"]).c_str(),
               text_of(answer["records"]["lost"]).c_str());
   Table links({"link", "outside", "", "inside", ""});

@@ -34,6 +34,20 @@ std::uint64_t requests_of(const publish::DataplaneView& view) {
   return sum;
 }
 
+CounterSums sums_of(const publish::DataplaneView& view) {
+  CounterSums sums;
+  sums.requests = requests_of(view);
+  for (const auto& worker : view.workers()) {
+    const auto value = [&](abi::CounterId id) {
+      return worker.counters->values[static_cast<std::size_t>(id)].get();
+    };
+    sums.rx_packets += value(abi::CounterId::kRxPackets);
+    sums.rx_bytes += value(abi::CounterId::kRxBytes);
+    for (const abi::Counter& drop : worker.counters->drops) sums.drops += drop.get();
+  }
+  return sums;
+}
+
 }  // namespace
 
 Collector::Collector(CollectorOptions options)
@@ -48,6 +62,7 @@ void Collector::reattach() {
   merger_.attach(*view_);
   count_gap();
   requests_seen_ = requests_of(*view_);
+  rates_.reset();
 }
 
 void Collector::count_gap() {
@@ -161,6 +176,7 @@ std::size_t Collector::step(std::uint64_t now_ns, std::uint64_t wall_ns) {
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + base::kNanosPerSecond;
     remember_seen();
+    if (view_) rates_.sample(now_ns, sums_of(*view_));
     top_.tick(now_ns);
   }
   eve_.flush(wall_ns);
@@ -213,6 +229,11 @@ DaemonCounters Collector::daemon_counters_locked() {
     daemon.generation_staged = view_->staged();
   }
   return daemon;
+}
+
+Rates Collector::rates() {
+  const std::lock_guard lock(mutex_);
+  return rates_.rates();
 }
 
 DaemonCounters Collector::daemon_counters() {

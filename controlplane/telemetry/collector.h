@@ -16,6 +16,7 @@
 #include "controlplane/telemetry/eve.h"
 #include "controlplane/telemetry/eve_file.h"
 #include "controlplane/telemetry/merger.h"
+#include "controlplane/telemetry/rates.h"
 #include "controlplane/telemetry/top.h"
 #include "dataplane/base/ulid.h"
 
@@ -54,6 +55,8 @@ class Collector {
   [[nodiscard]] std::string staged_differences();
   /// Everything known about one event, as JSON; empty when nothing is.
   [[nodiscard]] std::string explain(const std::string& event_id);
+  /// Of the attached dataplane, over the last seconds.
+  [[nodiscard]] Rates rates();
   [[nodiscard]] DaemonCounters daemon_counters();
   /// Runs `visit` with the attached dataplane (null when none) while it cannot go away.
   void with_view(const std::function<void(const publish::DataplaneView*)>& visit);
@@ -74,6 +77,7 @@ class Collector {
   Merger merger_;
   EveFile eve_;
   Top top_;
+  RateWindow rates_;
   std::map<std::uint64_t, Catalogue> catalogues_;
   base::UlidGenerator ids_;
   std::string line_;

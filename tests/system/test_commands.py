@@ -41,8 +41,11 @@ STATUS = {"daemon": {"version": TEXT, "pid": int}, "mode": TEXT, "bypass": TRUTH
               {"lcore": int, "rx_packets": int, "requests": int, "drops": int, "stalled": TRUTH}]},
           "links": [{"name": TEXT, "inside": SIDE, "outside": SIDE}],
           "generation": {"live": NULLABLE, "staged": NULLABLE},
-          "records": {"written": int, "lost": int}}
-VERDICT = {"verdict": TEXT, "status": int, "reason": TEXT, "phase": int, "scores": {"inbound": int},
+          "records": {"written": int, "lost": int},
+          "rates": {"requests_per_s": NUMBER, "rx_packets_per_s": NUMBER, "rx_bits_per_s": NUMBER,
+                    "drops_per_s": NUMBER},
+          "services": [{"name": TEXT, "mode": TEXT, "mode_switch": either((TEXT, None))}]}
+VERDICT = {"verdict": TEXT, "status": int, "reason": TEXT, "meaning": TEXT, "phase": int, "scores": {"inbound": int},
            "bytes": {"inspected": int, "total": int}, "exact": TRUTH, "limits": LIST,
            "method": TEXT, "uri": TEXT, "generation": int,
            "rules": [{"id": int, "phase": int, "msg": TEXT, "severity": TEXT, "tags": LIST,
@@ -264,6 +267,7 @@ def bundles(it):
     expect(it, ("bundle", "install", bundle), NO, ERROR)
     expect(it, ("bundle", "sign", "--key", home / "key.pem", bundle), DONE, BUNDLE)
     expect(it, ("bundle", "verify", "--key", public, bundle), DONE, BUNDLE)
+    expect(it, ("bundle", "verify", bundle), DONE, BUNDLE)  # by the keys beside the policy
     expect(it, ("bundle", "install", bundle), INVALID, PUSH)  # no policy includes it
     rules = (home / "rules.conf").read_text()
     it.write_rules(f"{rules}IncludeOptional {home}/state/bundles/*/current/*.conf\n")

@@ -416,6 +416,26 @@ TEST(Record, CutShortAnywhereIsRefusedAndNeverReadBeyond) {
   EXPECT_FALSE(decode(9, whole, record));
 }
 
+TEST(RateWindow, IsTheGrowthOfTheLastSeconds) {
+  RateWindow window;
+  EXPECT_EQ(window.rates().requests_per_s, 0);
+  CounterSums sums;
+  std::uint64_t now = 50;
+  window.sample(now, sums);
+  EXPECT_EQ(window.rates().requests_per_s, 0) << "one sample says nothing";
+  sums.requests = 1000;
+  window.sample(now += base::kNanosPerSecond, sums);
+  EXPECT_EQ(window.rates().requests_per_s, 1000);
+  for (int second = 0; second < 7; ++second) {
+    sums.requests += 10;
+    sums.rx_bytes += 100;
+    window.sample(now += base::kNanosPerSecond, sums);
+  }
+  EXPECT_EQ(window.rates().requests_per_s, 10) << "the burst is over";
+  EXPECT_EQ(window.rates().rx_bits_per_s, 800);
+  EXPECT_EQ(window.rates().drops_per_s, 0);
+}
+
 TEST(Top, KeepsTheBusiestOfUnboundedlyManyKeys) {
   TopTable table;
   for (int i = 0; i < 20'000; ++i) {
