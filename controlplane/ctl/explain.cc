@@ -97,6 +97,19 @@ void show_limit(const json& limit) {
   std::printf("\n");
 }
 
+/// The head that was refused, a line each.
+void show_refused(const json& refused) {
+  std::printf("  %-10s at byte %s of\n", "refused", refused.value("at", json(0)).dump().c_str());
+  const std::string head = refused.value("head", "");
+  for (std::size_t at = 0; at < head.size();) {
+    const std::size_t end = std::min(head.find('\n', at), head.size() - 1) + 1;
+    std::string line = head.substr(at, end - at);
+    if (line.ends_with("\r\n")) line.resize(line.size() - 2);  // any other end is worth a look
+    std::printf("  %-10s %s\n", "", printable(line, 2000).c_str());
+    at = end;
+  }
+}
+
 /// What one record says beyond the verdict.
 void show_record(const json& record) {
   const auto text = [&](const char* key) { return record.value(key, ""); };
@@ -116,6 +129,7 @@ void show_record(const json& record) {
                 printable(http.value("hostname", "")).c_str(), number(http, "status").c_str());
   }
   const json ours = record.value("sluice", json::object());
+  if (ours.contains("refused")) show_refused(ours["refused"]);
   for (const char* key : {"service", "limit", "client_address", "route"}) {
     if (!ours.value(key, "").empty()) std::printf("  %-10s %s\n", key, ours.value(key, "").c_str());
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "controlplane/telemetry/json_writer.h"
 #include "dataplane/abi/reasons.h"
@@ -212,6 +213,15 @@ void write_sluice(JsonWriter& json, const Record& record, const Catalogue& catal
   if (deciding != record.matches.end()) {
     json.field("target", deciding->target);
     bytes_field(json, "value", deciding->value);
+  }
+  if (const std::string_view head = record.first(EventFieldId::kRefusedHead);
+      head.size() > 2 * sizeof(std::uint32_t)) {
+    std::uint32_t places[2];
+    std::memcpy(places, head.data(), sizeof places);
+    json.key("refused").open();
+    json.field("at", places[0]).field("from", places[1]);
+    bytes_field(json, "head", head.substr(sizeof places));
+    json.close();
   }
   json.field("generation", header.generation);
   json.key("bytes").open();

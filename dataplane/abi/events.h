@@ -41,6 +41,8 @@ enum class EventFieldId : std::uint16_t {
   kRuleMessage = 17,  ///< of the kRuleMatch before it: its msg, macros expanded
   kRuleSent = 18,     ///< of the kRuleMatch before it: u32 bytes that the client sent for the value
                       ///< where parsing changed them, and of these the first, none where masked
+  kRefusedHead = 19,  ///< u32 byte of the head at which it was refused, u32 byte that what follows
+                      ///< begins at: the head as it came, masked
 };
 
 struct EventField {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/engine/masked_head.h"
 #include "dataplane/rules/transaction.h"
 
 namespace sluice::engine {
@@ -30,6 +31,17 @@ bool contains_lower(std::string_view text, std::string_view wanted) {
 
 bool equal_lower(std::string_view text, std::string_view wanted) {
   return text.size() == wanted.size() && contains_lower(text, wanted);
+}
+
+/// Where the line starts from which a refused head is shown: what came before the offence says more
+/// than what came behind it.
+std::size_t first_line_shown(std::string_view head, std::size_t at) {
+  constexpr std::size_t kBehind = 64;
+  if (at + kBehind <= kValueBytesMax) return 0;
+  const std::size_t end = head.find_first_of("\r\n", at + kBehind - kValueBytesMax);
+  if (end < at) return end + 1;
+  const std::size_t before = at == 0 ? at : head.find_last_of("\r\n", at - 1);
+  return before == std::string_view::npos ? 0 : before + 1;
 }
 
 /// Writes the fields of one record behind its header into reserved ring memory.
@@ -106,6 +118,18 @@ class FieldWriter {
     const std::span<char> room(buffer + sizeof total, kValueBytesMax);
     const std::size_t size = secret ? 0 : copy_masked(bytes, room);
     text(EventFieldId::kRuleSent, {buffer, sizeof total + size});
+  }
+  /// The head that was refused, from a line before the offence on.
+  void refused(std::string_view head, std::size_t at, const EventOptions::Names& mask) {
+    if (head.empty()) return;
+    const std::size_t from = first_line_shown(head, at);
+    const std::uint32_t places[2] = {static_cast<std::uint32_t>(at),
+                                     static_cast<std::uint32_t>(from)};
+    char buffer[sizeof places + kValueBytesMax];
+    std::memcpy(buffer, places, sizeof places);
+    const std::span<char> room(buffer + sizeof places, kValueBytesMax);
+    text(EventFieldId::kRefusedHead,
+         {buffer, sizeof places + copy_masked_head(head, from, mask, room)});
   }
   void number(EventFieldId id, std::uint32_t value) {
     char digits[10];
@@ -291,6 +315,9 @@ void EventWriter::write(abi::RingWriter& ring, abi::RecordType type,
       if (!options_.request_headers.contains(field.name)) continue;
       fields.request_header(field, options_.mask.contains(field.name));
     }
+  }
+  if (type == abi::RecordType::kAlert) {
+    fields.refused(record.refused_head, record.refused_at, options_.mask);
   }
   if (record.rules != nullptr) {
     rules::SentBytes sent[kSentMax];

@@ -51,6 +51,8 @@ struct TransactionRecord {
   const abi::EventHeader* header = nullptr;
   std::string_view method, uri, protocol, host, user_agent, content_type;
   std::span<const http::Field> fields;  ///< of the request
+  std::string_view refused_head;        ///< raw, where the parser refused it
+  std::size_t refused_at = 0;           ///< after so many of its bytes
   std::string_view limit_name;
   std::string_view client_address;            ///< text, where it differs from the source
   base::Bytes body_sha256;                    ///< 32 bytes, or none

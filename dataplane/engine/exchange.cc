@@ -231,6 +231,7 @@ bool Exchange::on_judged(WorkerContext& context, Judge& judge, http::Event event
 bool Exchange::on_request_refused(WorkerContext& context, Judge& judge) {
   Transaction& transaction = *request_;
   Reason reason = request_parser_.reason();
+  transaction.refused = request_parser_.refused_head();
   if (transaction.number == 1 && starts_like_tls_ && !transaction.request_head_done) {
     reason = Reason::kTlsUninspected;
   }

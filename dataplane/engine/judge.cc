@@ -443,6 +443,8 @@ void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   record.user_agent = value_of(head, http::FieldId::kUserAgent);
   record.content_type = value_of(head, http::FieldId::kContentType);
   record.fields = head.fields;
+  record.refused_head = base::as_text(transaction.refused.bytes);
+  record.refused_at = transaction.refused.at;
   record.limit_name = transaction.limit.limit_name;
   char client[base::IpAddress::kTextBytesMax];
   if (!(transaction.client == connection_.client)) {

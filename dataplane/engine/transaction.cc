@@ -23,6 +23,7 @@ void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset,
   request_ended = response_begun = response_ended = added_ns = 0;
   wall_ns = wall;
   refusal = abi::Reason::kNone;
+  refused = {};
   request_head_done = request_done = response_head_done = response_done = false;
   judges_response_body = rules_ended = recorded = peer_trusted = false;
   judging = Judging::kNothing;

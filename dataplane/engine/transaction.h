@@ -14,6 +14,7 @@
 #include "dataplane/engine/generation.h"
 #include "dataplane/engine/sha256.h"
 #include "dataplane/http/head.h"
+#include "dataplane/http/request_parser.h"
 #include "dataplane/limit/limiter.h"
 #include "dataplane/rules/transaction.h"
 
@@ -61,6 +62,7 @@ struct Transaction {
   bool judges_response_body = false;
   bool recorded = false;                     ///< its record is written, its pins are gone
   abi::Reason refusal = abi::Reason::kNone;  ///< monitor: of a head that is still being read
+  http::RequestParser::RefusedHead refused;  ///< of a head that the parser refused; in the arena
   bool rules_ended = false;                  ///< phase 2 has run, or runs
   bool peer_trusted = false;                 ///< a trusted proxy of the service
   Judging judging = Judging::kNothing;       ///< the call that has no verdict yet

@@ -190,6 +190,8 @@ Step RequestParser::complete(std::size_t consumed) {
 
 Step RequestParser::refuse(Reason reason, std::size_t consumed) {
   const bool in_head = state_ == State::kHead;
+  refused_in_head_ = in_head;
+  refused_at_ = buffer_.size();
   reason_ = reason;
   readable_ = !in_head;
   state_ = State::kRefused;
@@ -210,7 +212,12 @@ Step RequestParser::refuse_head(Reason reason, base::Bytes rest, std::size_t con
     }
   }
   (void)refuse(reason, consumed);
-  if (unreadable(reason)) return {Event::kRefused, consumed, {}};
+  if (unreadable(reason)) {
+    // Nobody reads on: the bytes are kept for the record.
+    constexpr std::size_t kKept = 64;
+    (void)buffer_.append(rest.data(), std::min(rest.size(), kKept));
+    return {Event::kRefused, consumed, {}};
+  }
   std::size_t taken = 0;
   head_ended_ = gather_leniently(rest, taken);
   readable_ = read_request_leniently(buffer_.text(), *arena_, head_);

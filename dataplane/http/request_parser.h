@@ -58,6 +58,16 @@ class RequestParser {
   [[nodiscard]] abi::Reason reason() const { return reason_; }
   /// After kRefused: what of the head can be read, or nullptr where it has no request line.
   [[nodiscard]] const RequestHead* lenient_head() const { return readable_ ? &head_ : nullptr; }
+  /// After kRefused in a head: its bytes as they have come so far, and how many of them had come
+  /// when it was refused. In the arena, where they stay as they are; empty: refused in a body.
+  struct RefusedHead {
+    base::Bytes bytes;
+    std::size_t at = 0;
+  };
+  [[nodiscard]] RefusedHead refused_head() const {
+    return {base::as_bytes(buffer_.text().substr(0, refused_in_head_ ? buffer_.size() : 0)),
+            refused_at_};
+  }
   /// After kRefused: read on as a forgiving server might.
   void continue_leniently();
 
@@ -98,9 +108,11 @@ class RequestParser {
   HeadLimits limits_;
   base::Arena* arena_ = nullptr;
   std::uint64_t body_left_ = 0;
+  std::size_t refused_at_ = 0;
   State state_ = State::kComplete;
   EmptyLine empty_line_ = EmptyLine::kRefused;
   abi::Reason reason_ = abi::Reason::kNone;
+  bool refused_in_head_ = false;
   bool readable_ = false;
   bool head_ended_ = false;  ///< of a refused head: its lenient end is known
   bool lenient_ = false;     ///< no second reader any more

@@ -157,8 +157,14 @@ SecRule REQUEST_COOKIES|ARGS:pin "@contains chained" "id:1004,phase:2,deny,t:non
         shown = lab.ctl("explain", limited["event_id"]).stdout
         check("slow: 1/min, burst 1, for each header:x-api-key" in shown, f"for people: {shown}")
         check("limit slow" in lab.ctl("events", "--reason", "limit").stdout, "events name no limit")
-        told(raw_event(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
-                       b"Transfer-Encoding: chunked\r\n\r\n"), "http_cl_and_te")
+        head = (b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\nContent-Length: 1\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")
+        refused = told(raw_event(head), "http_cl_and_te")
+        kept = refused["records"][0]["sluice"]["refused"]
+        check(kept == {"at": len(head), "from": 0, "head": head.decode().replace(" a=b", "***")},
+              f"the head that was refused: {kept}")
+        shown = lab.ctl("explain", refused["event_id"]).stdout
+        check("Transfer-Encoding: chunked" in shown, f"for people: {shown}")
         told(raw_event(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na"), "http_cl_bad")
         for _ in range(2):
             lab.curl("/", "-H", "X-Seen: k", "-H", f"X-Api-Key: own{next(unique)}")
@@ -172,7 +178,8 @@ SecRule REQUEST_COOKIES|ARGS:pin "@contains chained" "id:1004,phase:2,deny,t:non
                                           if e["sluice"]["reason"] == reason and
                                           (reason != "limit" or e["sluice"]["verdict"] == "monitor")),
                                          None), 5, f"a record of {reason}")
-        told(record_of("tls_uninspected"), "tls_uninspected")
+        hello = told(record_of("tls_uninspected"), "tls_uninspected")["records"][0]["sluice"]["refused"]
+        check(hello["at"] == 0 and hello["head"].startswith("\x16\x03\x01"), f"what came: {hello}")
         told(record_of("limit"), "limit", "monitor")
         tls.close()
 
