@@ -101,7 +101,7 @@ class LongBody {
   /// More than a segment has may fill several, and all but the last are judged here.
   void feed(Bytes bytes) {
     while (!bytes.empty() && !state_.failed()) {
-      if (is_full()) judge_now();
+      while (is_full()) judge_now();
       read(next_piece(bytes));
     }
   }

@@ -152,11 +152,12 @@ TEST_F(LongBodyTotals, TheRulesOwnBoundsAreForThemToJudge) {
 /// What is reported of a body that is judged in batches is what is reported of one that is not.
 class LongBodyMatches : public testing::Test {
  protected:
-  static Judged judge(const std::string& rules, std::size_t bytes) {
+  static Judged judge(const std::string& rules, std::size_t bytes,
+                      const std::string& end = "&c=bad2&a=bad1") {
     const LoadedRules loaded = load_text("SecRequestBodyAccess On\n" + rules);
     EXPECT_NE(loaded.ruleset, nullptr) << (loaded.errors.empty() ? "" : loaded.errors[0]);
     if (loaded.ruleset == nullptr) return {};
-    const std::string body = "a=bad1&b=" + std::string(bytes, 'x') + "&c=bad2&a=bad1";
+    const std::string body = "a=bad1&b=" + std::string(bytes, 'x') + end;
     Judged judged = Judge(*loaded.ruleset)
                         .run(
                             "POST /?q=bad0 HTTP/1.1\r\nHost: a\r\nContent-Type: "
@@ -180,6 +181,16 @@ TEST_F(LongBodyMatches, AreReportedOnceWhateverTheVerdict) {
     std::ranges::sort(judged.ids);
     EXPECT_EQ(judged.ids, (std::vector<std::uint32_t>{1, 2, 4}));
     EXPECT_GE(judged.inbound, 10);
+  }
+}
+
+/// Of a first batch that ends behind a short argument nearly the whole buffer stays.
+TEST_F(LongBodyMatches, OutliveWhatALargeSegmentBringsBehindThem) {
+  for (const std::size_t bytes : kSizes) {
+    const Judged judged =
+        judge("SecRule ARGS:a \"@rx ^bad\" \"id:1,phase:2,pass,log\"\n", bytes, "");
+    EXPECT_EQ(judged.ids, std::vector<std::uint32_t>{1});
+    EXPECT_EQ(judged.values, Texts{"bad1"});
   }
 }
 
