@@ -37,8 +37,13 @@ std::string unknown_reason(const std::string& name) {
              ? ""
              : "there is no reason " + name;
 }
-std::string no_address(const std::string& text) {
-  return base::IpAddress::parse(text) ? "" : text + " is no address";
+/// Records have an address in one form, and people write it in many.
+std::string to_address(std::string& text) {
+  const auto address = base::IpAddress::parse(text);
+  if (!address) return text + " is no address";
+  char canonical[base::IpAddress::kTextBytesMax];
+  text.assign(canonical, address->format(canonical));
+  return {};
 }
 
 std::string no_instance(const std::string& name) {
@@ -89,7 +94,7 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
       ->check(CLI::Validator(unknown_reason, "REASON"));
   events->add_option("--service", context.service, "of one service only");
   events->add_option("--client", context.client, "from one address only")
-      ->check(CLI::Validator(no_address, "ADDRESS"));
+      ->transform(CLI::Validator(to_address, "ADDRESS"));
   events->add_option("--rule", context.rule, "that one rule matched, by its id")
       ->check(CLI::Range(1, 2'147'483'647));
   events->add_option("--since", context.since, "15min, 24h, 7d ago, or 2026-01-31T12:00 (UTC)");

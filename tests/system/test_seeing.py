@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import BUILD, SERVER4, Lab, check, figure, main, wait_for
+from lab import BUILD, SERVER4, SERVER6, Lab, check, figure, main, wait_for
 
 RULES = r'''
 SecRule ARGS "@contains evil-marker" "id:1001,phase:2,deny,status:403,msg:'marker'"
@@ -138,6 +138,9 @@ def events_are_followed_and_filtered():
         check(count("--type", "http", "--service", "none-such") == 0, "by service")
         check(count("--type", "alert", "--client", "10.77.0.1", "--since", "1h") ==
               ATTACKS + LIMITED + 1, "by client")
+        check(lab.curl("/?q=evil-marker", server=SERVER6)[0] == 403, "not blocked over IPv6")
+        wait_for(lambda: count("--type", "alert", "--client", "FD77:0::1") == 1, 5,
+                 "by an address in another form", 0.1)
         check(count("--type", "audit") >= 2, "push and start in the audit")
         check(lab.ctl("events", "--since", "soon", check=False).returncode == 2, "a bad time")
 
