@@ -84,7 +84,10 @@
   X(kXmlEncoding, "xml_encoding", true, kBodyCharset, "HB15",                                      \
     "XML that declares an encoding other than UTF-8 or US-ASCII")                                  \
   X(kXmlDepth, "xml_depth", true, kXmlDepth, "HB15",                                               \
-    "XML deeper than 64, or more than 64 attributes of one element")
+    "XML deeper than 64, or more than 64 attributes of one element")                               \
+  /* other readings */                                                                             \
+  X(kOtherReadings, "other_readings", true, kNone, "HB1",                                          \
+    "nothing: rules are also shown what lenient servers make of cookies and bodies")
 
 namespace sluice::abi {
 

@@ -83,7 +83,7 @@ struct ArgumentSink {
   bool over_limit = false;
 };
 
-void read_urlencoded(TransactionState& state) {
+void read_urlencoded(TransactionState& state, bool is_labelled = true) {
   bool invalid = state.values.first(VariableId::kUrlencodedError) != kNoValue &&
                  state.values.at(state.values.first(VariableId::kUrlencodedError)).view()[0] == '1';
   ArgumentSink sink(state, VariableId::kArgsPost);
@@ -96,7 +96,7 @@ void read_urlencoded(TransactionState& state) {
     const http::PercentDecoded result = http::percent_decode(raw, decoded);
     if (result.invalid_count > 0) {
       invalid = true;
-      note_strict(state, abi::strict_bit(abi::Strict::kBodyForm));
+      if (is_labelled) note_strict(state, abi::strict_bit(abi::Strict::kBodyForm));
     }
     to.append(base::as_bytes(std::string_view(decoded, result.size)));
     state.worker->arena.shrink_to(used);
@@ -108,6 +108,7 @@ void read_urlencoded(TransactionState& state) {
                             decode(value, sink.text);
                             sink.end();
                           });
+  if (!is_labelled) return;
   set_scalar(state, VariableId::kUrlencodedError, invalid ? "1" : "0");
   check_repeated_names(state, VariableId::kArgsPost);
 }
@@ -120,6 +121,27 @@ void read_json(TransactionState& state) {
   fail_json(state, decoder.reason());
   note_strict(state, decoder.strict_failures());
   set_body_error(state, !good || sink.over_limit, decoder.error_text());
+}
+
+/// What servers make of a body that go by its bytes: JSON under another label (`curl -d` says form)
+/// becomes arguments beside those of the label, and a body without one is read as a form (Rack,
+/// Python's cgi, Bottle). Nothing is held against such a reading, and REQUEST_BODY stays.
+void read_otherwise(TransactionState& state) {
+  const bool is_form = state.processor == http::BodyProcessor::kUrlencoded;
+  if (!is_form && state.processor != http::BodyProcessor::kNone) return;
+  const std::string_view text = base::as_text(state.request_body.view());
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == text.npos) return;
+  if (text[begin] == '{' || text[begin] == '[') {
+    http::JsonLimits limits = json_limits(state);
+    limits.find_duplicate_keys = false;
+    state.grant(text.size());  // it is work twice
+    http::JsonDecoder decoder(state.worker->arena, limits);
+    ArgumentSink sink(state, VariableId::kArgs);
+    if (decoder.feed(state.request_body.view(), sink)) decoder.finish(sink);
+    return fail_json(state, decoder.reason());
+  }
+  if (!is_form && request_content_type(state).empty()) read_urlencoded(state, false);
 }
 
 struct XmlSink {
@@ -373,6 +395,7 @@ void add_request_body(TransactionState& state) {
   set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
   check_body_label(state, state.request_body.view());
   read_with_processor(state);
+  if (reads_otherwise(state) && !state.failed()) read_otherwise(state);
   const std::size_t arena_used = state.worker->arena.used();
   if (state.request_body.size > 0) {
     if (shows_raw_body(state)) {

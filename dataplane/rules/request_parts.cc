@@ -129,6 +129,17 @@ void add_header(TransactionState& state, VariableId variable, const http::Field&
   state.header_facts |= state.ruleset->phase_plans().headers.of(variable, field.name, value);
 }
 
+/// Cookies as those see them who read quotes: members beside the ones of the reference.
+void add_quoted_cookies(TransactionState& state, std::string_view field) {
+  http::for_each_quoted_cookie(field, [&](std::string_view name, std::string_view value) {
+    if (state.failed()) return;
+    auto* to = static_cast<char*>(state.region.allocate(value.size(), 1));
+    if (to == nullptr) return state.fail_memory();
+    const std::string_view unquoted(to, http::unquote_cookie(value, to));
+    add_member(state, VariableId::kRequestCookies, name, base::as_bytes(unquoted));
+  });
+}
+
 std::string_view server_name(std::string_view host) { return host.substr(0, host.find(':')); }
 
 void add_fields(TransactionState& state, const http::RequestHead& head) {
@@ -140,6 +151,7 @@ void add_fields(TransactionState& state, const http::RequestHead& head) {
           if (state.failed()) return;
           add_member(state, VariableId::kRequestCookies, name, base::as_bytes(value));
         });
+        if (reads_otherwise(state)) add_quoted_cookies(state, field.value);
         break;
       case http::FieldId::kContentType: {
         const http::BodyProcessor processor = http::default_body_processor(field.value);

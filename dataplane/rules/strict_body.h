@@ -15,6 +15,11 @@ inline void note_strict(TransactionState& state, std::uint64_t bits) {
   state.strict_failures |= bits & state.info.strict;
 }
 
+/// Whether rules are also shown what lenient servers make of the request (switch other_readings).
+inline bool reads_otherwise(const TransactionState& state) {
+  return abi::is_strict(state.info.strict, abi::Strict::kOtherReadings);
+}
+
 /// Notes a name that occurs twice in a list of arguments. O(n log n) of its members, and only where
 /// the policy asks for it.
 void check_repeated_names(TransactionState& state, abi::VariableId list);

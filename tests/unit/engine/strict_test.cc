@@ -20,6 +20,7 @@ SecArgumentsLimit 5
 SecRule REQUEST_HEADERS:Content-Type "@rx json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule REQUEST_HEADERS:Content-Type "@rx xml" "id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML"
 SecRule ARGS|REQUEST_BODY "@contains attack" "id:3,phase:2,deny"
+SecRule ARGS|REQUEST_COOKIES "@streq one; two" "id:4,phase:2,deny"
 )";
 
 /// The reason of the one request's record, sent in segments as long bodies are.
@@ -181,6 +182,33 @@ TEST(StrictBody, QueriesAreHeldToThem) {
   EXPECT_EQ(reason("/?a=&b=&c=&d=&e=", Strict::kArguments), Reason::kNone);
   EXPECT_EQ(reason("/?a=1&b=2&a=3", Strict::kRepeatedArguments), Reason::kHttpArgs);
   EXPECT_EQ(reason("/?a=1&b=2&A=3", Strict::kRepeatedArguments), Reason::kNone);
+}
+
+/// A rule that only a whole value matches tells which values there are.
+TEST(OtherReadings, RulesSeeWhatLenientServersRead) {
+  const auto shown = [](const std::string& request) {
+    const std::uint64_t on = abi::kStrictDefault, bit = abi::strict_bit(Strict::kOtherReadings);
+    EXPECT_EQ(reason_of(request, on & ~bit), Reason::kNone) << request;
+    return reason_of(request, on) == Reason::kRules;
+  };
+  const std::string json = R"( {"a":[{"b":"one; two"}],"c":)", cut = R"([1,"one; two")";
+  EXPECT_TRUE(shown(post(kForm, json + "1}")));
+  EXPECT_TRUE(shown(post("text/plain", json + "1}")));
+  EXPECT_TRUE(shown(post("application/octet-stream", cut))) << "what comes before an error";
+  EXPECT_FALSE(shown(post("text/plain", "q=one; two")));
+  const auto unlabelled = [](const std::string& body) {
+    return "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
+  };
+  EXPECT_TRUE(shown(unlabelled(json + "1}")));
+  EXPECT_TRUE(shown(unlabelled("p=%zz&q=one%3b+two")));
+  EXPECT_FALSE(shown(unlabelled("")));
+  const auto cookie = [](const std::string& field) {
+    return "GET /x HTTP/1.1\r\nHost: a\r\nCookie: " + field + "\r\n\r\n";
+  };
+  EXPECT_TRUE(shown(cookie(R"(a=b; q="one; two")")));
+  EXPECT_TRUE(shown(cookie(R"(q="\one\073 t\wo"; a=b)")));
+  EXPECT_FALSE(shown(cookie("q=one; two")));
 }
 
 TEST(StrictBody, HonestBodiesPassTheDefaults) {

@@ -119,6 +119,35 @@ std::vector<Pair> cookies(std::string_view field) {
   return found;
 }
 
+std::vector<Pair> quoted_cookies(std::string_view field) {
+  std::vector<Pair> all;
+  for_each_quoted_cookie(field, [&](std::string_view name, std::string_view value) {
+    std::string to(value.size(), '\0');
+    to.resize(unquote_cookie(value, to.data()));
+    all.emplace_back(name, to);
+  });
+  return all;
+}
+
+// As SimpleCookie of Python's http.cookies and Werkzeug's parse_cookie read them.
+TEST(Cookies, HH15QuotedOnesAreReadAsPythonDoes) {
+  using Pairs = std::vector<Pair>;
+  EXPECT_EQ(quoted_cookies(R"(a=1; q="x; y" ; b=2)"), (Pairs{{"q", "x; y"}}));
+  EXPECT_EQ(quoted_cookies(R"(q="\1\'\o\r \"x\\")"), (Pairs{{"q", R"(1'or "x\)"}}));
+  EXPECT_EQ(quoted_cookies(R"(q = "\047\1012\3777\477\04")"), (Pairs{{"q ",
+                                                                      "'A2\xff"
+                                                                      "747704"}}));
+  EXPECT_EQ(quoted_cookies(R"(a="b;c";d="\e")"), (Pairs{{"a", "b;c"}, {"d", "e"}}));
+  // What others split is looked at too.
+  EXPECT_EQ(quoted_cookies(R"(a="b; q="\c"; d")"), (Pairs{{"q", "c"}}));
+  EXPECT_EQ(quoted_cookies(R"(a="; b="\c")"), (Pairs{{"b", "c"}}));
+  for (const std::string_view plain :
+       {R"(a=b\c; d="e")", R"(a="b;c)", R"(a="b\)", R"(a="b\")", R"(a="b;"c)", R"("a;b")",
+        R"(a=b"c;d")", "=;=", "", ";", "a", "a=", R"(a=")"}) {
+    EXPECT_EQ(quoted_cookies(plain), Pairs{}) << plain;
+  }
+}
+
 TEST(Cookies, HH15AreSplitAsTheReferenceDoes) {
   EXPECT_EQ(cookies("a=1; b=2"), (std::vector<Pair>{{"a", "1"}, {"b", "2"}}));
   EXPECT_EQ(cookies("a =1;b= 2 ;;c;=lost; "),
