@@ -4,6 +4,7 @@
 #include "dataplane/engine/judge.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -208,12 +209,14 @@ void Judge::conclude_head(Transaction& transaction) {
 /// The rules of both generations have been called: their verdicts are taken once both are done.
 bool Judge::begin_judging(Transaction& transaction, Judging judging) {
   transaction.judging = judging;
+  transaction.judging_since = context_.now;
   return conclude(transaction);
 }
 
 bool Judge::conclude(Transaction& transaction) {
   if (transaction.live.rules.working() || transaction.staged.rules.working()) return false;
   const Judging judged = std::exchange(transaction.judging, Judging::kNothing);
+  transaction.added_ns = std::max(transaction.added_ns, context_.now - transaction.judging_since);
   if (judged == Judging::kHead) conclude_head(transaction);
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) take(*judgement, judgement->rules.verdict());
@@ -413,6 +416,9 @@ void Judge::count(const Transaction& transaction) {
       .add();
   counters.count(abi::CounterId::kRequests);
   if (transaction.response_done) counters.count(abi::CounterId::kResponses);
+  const auto bucket = static_cast<std::size_t>(std::bit_width(transaction.added_ns / 64));
+  counters.added_latency[std::min(bucket, abi::kLatencyBuckets - 1)].add();
+  counters.added_latency_sum_ns.add(transaction.added_ns);
   // Hits are numbered by the live image; what an older generation judged is in its records alone.
   if (transaction.live.generation != context_.live || !transaction.live.rules.active()) return;
   for (const rules::RuleMatch& match : transaction.live.rules.matches()) {

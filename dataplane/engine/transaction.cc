@@ -20,7 +20,7 @@ void Transaction::start(std::uint32_t number_in_connection, std::int64_t offset,
   request_bytes = response_bytes = inspected_bytes = 0;
   request_body_bytes = response_body_bytes = 0;
   begun = now;
-  request_ended = response_begun = response_ended = added_ns = 0;
+  request_ended = response_begun = response_ended = judging_since = added_ns = 0;
   wall_ns = wall;
   refusal = abi::Reason::kNone;
   refused = {};

@@ -54,7 +54,8 @@ struct Transaction {
   std::uint64_t inspected_bytes = 0;  ///< request bytes that were parsed for the rules
   std::uint64_t request_body_bytes = 0, response_body_bytes = 0;
   base::Nanos begun = 0, request_ended = 0, response_begun = 0, response_ended = 0;
-  base::Nanos added_ns = 0;
+  base::Nanos judging_since = 0;  ///< when the bytes came that are being judged
+  base::Nanos added_ns = 0;       ///< the longest time that bytes of it waited for their verdict
   std::uint64_t wall_ns = 0;
 
   bool request_head_done = false, request_done = false;

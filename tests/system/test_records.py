@@ -41,6 +41,9 @@ def one_http_record_for_each_transaction():
                                 check=True).stdout.split()[0].decode()
         check(up["sluice"]["body_sha256"] == digest, "digest of the body")
         check(down["sluice"]["latency_us"] >= 0, "latency")
+        waited = [e["stats"]["added_latency"] for e in wait_for(
+            lambda: [e for e in lab.events("stats") if e["stats"]["requests"] >= 3], 15, "stats")][-1]
+        check(sum(waited) >= 3, f"requests that waited for no time at all: {waited}")
 
 
 def secrets_are_masked():

@@ -51,6 +51,32 @@ TEST(Slices, ARequestLeavesOnceItIsJudged) {
   EXPECT_EQ(rig.kept(), 0U);
 }
 
+TEST(Slices, TheTimeThatARequestWaitsForItsVerdictIsCounted) {
+  EngineRig rig(in_slices());
+  Dialog dialog(rig);
+  dialog.handshake();
+  dialog.client(kGoodBody);
+  constexpr base::Nanos kWaited = 3'000'000;
+  rig.now += kWaited;
+  rig.judge_on();
+  rig.now += 50 * base::kNanosPerMilli;  // the server's
+  dialog.server(kOk);
+  const abi::WorkerCounters& counters = *rig.counters;
+  const base::Nanos waited = counters.added_latency_sum_ns.get();
+  EXPECT_GE(waited, kWaited);
+  EXPECT_LT(waited, 2 * kWaited) << "polls move the clock too, the server's time is not ours";
+  std::uint64_t requests = 0;
+  for (std::size_t i = 0; i < abi::kLatencyBuckets; ++i) {
+    const std::uint64_t count = counters.added_latency[i].get();
+    requests += count;
+    if (count != 0) {
+      EXPECT_LT(waited, 64ULL << i);
+      EXPECT_GE(waited, 64ULL << (i - 1));
+    }
+  }
+  EXPECT_EQ(requests, 1U);
+}
+
 TEST(Slices, ABadRequestIsAnswered) {
   for (const std::string& bad : {kBad, kBadHeader, kBadBody, kBadChunked, form(50, "attack")}) {
     EngineRig rig(in_slices());
