@@ -27,6 +27,7 @@ bool Region::grow(std::size_t size) {
   bytes_ += MemoryPool::bytes_of(index);
   at_ = memory + sizeof(Header);
   end_ = memory + MemoryPool::bytes_of(index);
+  base::poison(at_, static_cast<std::size_t>(end_ - at_));
   return true;
 }
 

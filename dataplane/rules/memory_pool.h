@@ -9,6 +9,7 @@
 #include <span>
 
 #include "dataplane/base/check.h"
+#include "dataplane/base/poison.h"
 
 namespace sluice::rules {
 
@@ -21,6 +22,9 @@ class MemoryPool {
   static constexpr std::size_t kLargestBytes = kSmallestBytes << (2 * (kClasses - 1));
 
   explicit MemoryPool(std::span<std::uint8_t> memory) : memory_(memory) {}
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+  ~MemoryPool() { base::unpoison(memory_.data(), memory_.size()); }
 
   /// The class of the smallest block with room for `bytes`; kClasses if there is none.
   static std::size_t class_for(std::size_t bytes) {
@@ -35,6 +39,7 @@ class MemoryPool {
     SLUICE_CHECK(index < kClasses);
     if (Block* block = free_[index]; block != nullptr) {
       free_[index] = block->next;
+      base::unpoison(block, bytes_of(index));
       bytes_in_use_ += bytes_of(index);
       return reinterpret_cast<std::uint8_t*>(block);
     }
@@ -46,6 +51,8 @@ class MemoryPool {
   }
   void give(std::uint8_t* memory, std::size_t index) {
     auto* block = reinterpret_cast<Block*>(memory);
+    base::poison(memory, bytes_of(index));
+    base::unpoison(block, sizeof(Block));
     block->next = free_[index];
     free_[index] = block;
     bytes_in_use_ -= bytes_of(index);
@@ -77,13 +84,16 @@ class Region {
 
   /// `alignment`: a power of two up to 64. nullptr when the bound is hit or the pool is empty.
   void* allocate(std::size_t size, std::size_t alignment = 8) {
+    const std::size_t taken = size + base::kRedZoneBytes;
     auto start = (reinterpret_cast<std::uintptr_t>(at_) + alignment - 1) & ~(alignment - 1);
-    if (start + size > reinterpret_cast<std::uintptr_t>(end_)) {
-      if (!grow(size + alignment)) return nullptr;
+    if (start + taken > reinterpret_cast<std::uintptr_t>(end_)) {
+      if (!grow(taken + alignment)) return nullptr;
       start = (reinterpret_cast<std::uintptr_t>(at_) + alignment - 1) & ~(alignment - 1);
     }
-    at_ = reinterpret_cast<std::uint8_t*>(start + size);
-    return reinterpret_cast<void*>(start);
+    at_ = reinterpret_cast<std::uint8_t*>(start + taken);
+    auto* memory = reinterpret_cast<void*>(start);
+    base::unpoison(memory, size);
+    return memory;
   }
   template <typename T>
   T* allocate_array(std::size_t count) {
