@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include <cstring>
+#include <functional>
 
 #include "dataplane/http/content_decoder.h"
 #include "dataplane/http/json.h"
@@ -16,23 +17,36 @@ namespace sluice::rules {
 
 namespace {
 
-/// Joins pieces into one text in the transaction's region; the next text goes behind it.
+/// Joins pieces into one text in the transaction's region; the next text goes behind it. A text
+/// that stands in `source`, which must outlive the transaction's phase, byte for byte is not
+/// copied: copies of one part of an upload, each larger than the last, would fill the region.
 class Joiner {
  public:
-  explicit Joiner(TransactionState& state) : state_(state) {}
+  explicit Joiner(TransactionState& state, Bytes source = {}) : state_(state), source_(source) {}
 
   void append(Bytes piece) {
     if (piece.empty() || state_.failed()) return;
-    const std::size_t needed = size_ + piece.size();
-    if ((start_ == nullptr || needed > capacity_) && !grow(needed)) return;
-    std::memcpy(start_ + size_, piece.data(), piece.size());
-    size_ += piece.size();
+    if (size_ == 0) borrowed_ = rest_of_source(piece.data());
+    if (!borrowed_.empty()) {
+      if (continues(piece)) {
+        size_ += piece.size();
+        return;
+      }
+      const Bytes before = borrowed_.first(size_);
+      borrowed_ = {};
+      size_ = 0;
+      copy(before);
+    }
+    copy(piece);
   }
   /// What was appended since the last take().
   Bytes take() {
-    const Bytes text{start_, size_};
-    start_ += size_;
-    capacity_ -= size_;
+    const Bytes text{borrowed_.empty() ? start_ : borrowed_.data(), size_};
+    if (borrowed_.empty()) {
+      start_ += size_;
+      capacity_ -= size_;
+    }
+    borrowed_ = {};
     size_ = 0;
     return text;
   }
@@ -41,6 +55,24 @@ class Joiner {
   [[nodiscard]] Bytes behind(std::size_t start) const { return {start_ + start, size_ - start}; }
 
  private:
+  [[nodiscard]] Bytes rest_of_source(const std::uint8_t* at) const {
+    const std::less<> before;
+    const std::uint8_t* const begin = source_.data();
+    if (source_.empty() || before(at, begin) || !before(at, begin + source_.size())) return {};
+    return source_.subspan(static_cast<std::size_t>(at - begin));
+  }
+  /// What a decoder holds back and gives later comes from elsewhere, but is what stands there.
+  [[nodiscard]] bool continues(Bytes piece) const {
+    return piece.size() <= borrowed_.size() - size_ &&
+           std::memcmp(borrowed_.data() + size_, piece.data(), piece.size()) == 0;
+  }
+  void copy(Bytes piece) {
+    if (piece.empty() || state_.failed()) return;
+    const std::size_t needed = size_ + piece.size();
+    if ((start_ == nullptr || needed > capacity_) && !grow(needed)) return;
+    std::memcpy(start_ + size_, piece.data(), piece.size());
+    size_ += piece.size();
+  }
   bool grow(std::size_t needed) {
     const std::size_t capacity = needed + needed / 2 + 256;
     auto* larger = state_.region.allocate_array<std::uint8_t>(capacity);
@@ -54,6 +86,8 @@ class Joiner {
     return true;
   }
   TransactionState& state_;
+  Bytes source_;
+  Bytes borrowed_;  ///< of the source, from where the text begins; empty: it is copied
   std::uint8_t* start_ = nullptr;
   std::size_t size_ = 0, capacity_ = 0;
 };
@@ -183,7 +217,9 @@ void read_xml(TransactionState& state) {
 
 struct MultipartSink {
   explicit MultipartSink(TransactionState& to)
-      : state(to), data(to), keeps_content(is_used(to, VariableId::kFilesTmpContent)) {}
+      : state(to),
+        data(to, to.request_body.view()),
+        keeps_content(is_used(to, VariableId::kFilesTmpContent)) {}
 
   void part_begin(const http::MultipartPart& part) {
     name = state.keep(part.name);

@@ -92,6 +92,31 @@ TEST(XmlTexts, AreFoundInLongBodies) {
   }
 }
 
+/// A part's content is judged where it stands in the body: copies of it, each larger than the last,
+/// once filled the transaction's memory for some sizes from 150 kB on.
+TEST(Uploads, OfEverySizeThatIsKeptWholeAreJudged) {
+  const LoadedRules loaded = load_text(
+      "SecRequestBodyAccess On\n"
+      "SecRule FILES_TMP_CONTENT \"@endsWith --tail\" \"id:1,phase:2,pass,log\"\n"
+      "SecRule FILES_TMP_CONTENT \"@beginsWith headabc\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule ARGS:a \"@rx ^one\\ntwo$\" \"id:2,phase:2,pass,log\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr) << (loaded.errors.empty() ? "" : loaded.errors[0]);
+  for (std::size_t bytes = 1000; bytes < 250'000; bytes += bytes < 100'000 ? 33'000 : 7'000) {
+    std::string content = "headabc\n";
+    while (content.size() < bytes) content += content.size() % 5 == 0 ? "\r\n--A x\n" : "abcdef\n";
+    content += "\r\n--tail";
+    const Judged judged = Judge(*loaded.ruleset)
+                              .run(post("multipart/form-data; boundary=B",
+                                        "--B\r\nContent-Disposition: form-data; name=\"f\"; "
+                                        "filename=\"x\"\r\n\r\n" +
+                                            content +
+                                            "\r\n--B\r\nContent-Disposition: form-data; "
+                                            "name=\"a\"\r\n\r\none\ntwo\r\n--B--\r\n"));
+    EXPECT_EQ(judged.limits, std::vector<abi::Reason>{}) << bytes;
+    EXPECT_EQ(judged.ids, (Ids{1, 3, 2})) << bytes;
+  }
+}
+
 // What each slice has to find again, here 900 values past 40 exclusions each, takes longer than the
 // slice is: it must judge more than one value all the same.
 TEST(Slices, FindingValuesAgainIsNoProgress) {
