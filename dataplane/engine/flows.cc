@@ -81,11 +81,13 @@ void ConnectionSink::release(Direction direction, net::PacketRef packet,
                              std::uint32_t payload_bytes) {
   const auto link =
       static_cast<std::uint16_t>(flows_.memory_.table.key_of(connection_).link_and_vlan >> 24);
+  flows_.count_held(packet, false);
   flows_.desk_.release(packet, payload_bytes, link, side_towards(direction));
 }
 
 void ConnectionSink::discard(Direction, net::PacketRef packet, Reason reason) {
   flows_.context_.counters.drop(reason);
+  flows_.count_held(packet, false);
   flows_.desk_.free(packet);
 }
 
@@ -245,6 +247,7 @@ void Flows::advance(Packet& packet, Direction direction, Connection& connection)
     case stream::Fate::kHold:
       packet.fate = Fate::kKept;
       context_.counters.count(CounterId::kHeldSegments);
+      count_held(packet.ref, true);
       break;
     case stream::Fate::kDrop:
       drop(packet, direction, outcome.reason);
@@ -430,11 +433,17 @@ void Flows::list_work(Connection& connection) {
   connection.more_work = work_.push(memory_.table.index_of(connection));
 }
 
+void Flows::count_held(net::PacketRef packet, bool begins) {
+  const std::uint64_t bytes = desk_.frame(packet).size();
+  held_bytes_ = begins ? held_bytes_ + bytes : held_bytes_ - std::min(held_bytes_, bytes);
+}
+
 void Flows::publish_gauges() {
   abi::WorkerCounters& counters = context_.counters;
   counters.flows.set(memory_.table.size());
   counters.flows_embryonic.set(memory_.handshakes.size());
   counters.held_segments.set(memory_.streams.held_total() - memory_.streams.held_free());
+  counters.held_bytes.set(held_bytes_);
   counters.retained_bytes.set((memory_.streams.blocks_total() - memory_.streams.blocks_free()) *
                               stream::Pools::kBlockBytes);
   counters.transactions.set(context_.transactions->used());

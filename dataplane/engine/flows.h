@@ -99,6 +99,8 @@ class Flows {
   void end_exchange(Connection& connection, const ConnectionInfo& info);
   void forget(Connection& connection);
   void list_work(Connection& connection);
+  /// A packet begins or ends to wait for its verdict.
+  void count_held(net::PacketRef packet, bool begins);
 
   // flow_timers.cc
   void schedule(Connection& connection);
@@ -137,8 +139,9 @@ class Flows {
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
   WorkingList working_;  ///< exchanges whose rules have stopped
   EndedList finished_, reset_;
-  Packet* in_hand_ = nullptr;  ///< the segment that is judged, if it leaves when that is done
-  std::uint32_t changes_ = 0;  ///< of the table: connections found before may be gone
+  std::uint64_t held_bytes_ = 0;  ///< of the frames of held packets
+  Packet* in_hand_ = nullptr;     ///< the segment that is judged, if it leaves when that is done
+  std::uint32_t changes_ = 0;     ///< of the table: connections found before may be gone
   std::uint32_t epoch_ = 0;
   std::uint32_t pins_next_ = UINT32_MAX;  ///< look_for_some_pins() goes on here
   base::Nanos midstream_second_ = 0;

@@ -43,7 +43,12 @@ TEST(Slices, ARequestLeavesOnceItIsJudged) {
   dialog.handshake();
   EXPECT_EQ(dialog.client(kGoodBody).fate, Fate::kKept);
   EXPECT_EQ(dialog.server_read(), "");
+  rig.poll();
+  EXPECT_GT(rig.counters->held_bytes.get(), kGoodBody.size());
+  EXPECT_EQ(rig.counters->held_segments.get(), 1U);
   EXPECT_GT(rig.judge_on(), 1U);
+  rig.poll();
+  EXPECT_EQ(rig.counters->held_bytes.get(), 0U);
   EXPECT_EQ(dialog.server_read(), kGoodBody);
   dialog.server(kOk);
   EXPECT_EQ(dialog.client_read(), kOk);
