@@ -309,6 +309,7 @@ void EventWriter::write(abi::RingWriter& ring, abi::RecordType type,
   fields.text(EventFieldId::kContentType, record.content_type);
   fields.text(EventFieldId::kClientAddress, record.client_address);
   fields.text(EventFieldId::kLimitName, record.limit_name);
+  fields.text(EventFieldId::kRoute, record.route);
   fields.text(EventFieldId::kBodySha256, base::as_text(record.body_sha256));
   if (options_.request_headers.count != 0) {
     for (const http::Field& field : record.fields) {

@@ -54,6 +54,7 @@ struct TransactionRecord {
   std::string_view refused_head;        ///< raw, where the parser refused it
   std::size_t refused_at = 0;           ///< after so many of its bytes
   std::string_view limit_name;
+  std::string_view route;                     ///< by name, where the policy has one that fits
   std::string_view client_address;            ///< text, where it differs from the source
   base::Bytes body_sha256;                    ///< 32 bytes, or none
   const rules::Transaction* rules = nullptr;  ///< its matches; null: never judged by rules

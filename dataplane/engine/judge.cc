@@ -452,6 +452,12 @@ void Judge::finish(Transaction& transaction, std::uint16_t flags) {
   record.refused_head = base::as_text(transaction.refused.bytes);
   record.refused_at = transaction.refused.at;
   record.limit_name = transaction.limit.limit_name;
+  if (transaction.live.generation != nullptr && transaction.service != kNoService) {
+    const Generation& live = *transaction.live.generation;
+    record.route =
+        limit::named_route(live.policy(), live.services()[transaction.service], head.method,
+                           head.path_and_query.substr(0, head.path_and_query.find_first_of("?#")));
+  }
   char client[base::IpAddress::kTextBytesMax];
   if (!(transaction.client == connection_.client)) {
     record.client_address = {client, transaction.client.format(client)};

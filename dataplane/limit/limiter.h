@@ -34,6 +34,11 @@ struct Result {
   std::uint32_t retry_after_s = 0;          ///< rounded up, at least 1, for kLimit
 };
 
+/// The first of the policy's routes that a request fits; empty: none. `path`: without the query.
+/// The name lives as long as the image. O(routes * path).
+std::string_view named_route(const abi::PolicyView& policy, const abi::PolicyService& service,
+                             std::string_view method, std::string_view path);
+
 namespace detail {
 
 /// The name of a request's route: the policy's first that fits, else its path's first two segments.

@@ -92,7 +92,8 @@ def explain_tells_all_also_after_restart_and_rotation():
 
 
 def explain_answers_for_every_kind_of_verdict():
-    policy = POLICY + """    limits:
+    policy = POLICY + """    routes: [{{ name: item, method: GET, path: "/api/items/*" }}]
+    limits:
       - {{ name: slow, key: ["header:x-api-key"], rate: 1/min, burst: 1, action: block }}
       - {{ name: seen, key: ["header:x-seen"], rate: 1/min, burst: 1, action: monitor }}
 """
@@ -131,7 +132,9 @@ SecRule REQUEST_COOKIES|ARGS:pin "@contains chained" "id:1004,phase:2,deny,t:non
                   "inspected" in answer["bytes"], f"{reason}: {answer}")
             check(reason in lab.ctl("explain", event).stdout, f"{reason}: not for people")
             return answer
-        told(event_of("/?q=evil-marker"), "rules")
+        routes = [told(event_of(target), "rules")["records"][0]["sluice"].get("route")
+                  for target in ("/?q=evil-marker", "/api/items/7?q=evil-marker")]
+        check(routes == [None, "item"], f"routes of the policy: {routes}")
         secret = told(event_of("/?password=masked-marker"), "rules")
         check("masked-marker" not in json.dumps([secret["records"], secret["rules"][0]["msg"]]),
               f"a masked value is shown: {secret}")
