@@ -168,6 +168,10 @@ inline constexpr std::size_t kReplyBytesMax = 1024;  // head and problem details
 inline constexpr std::uint64_t kSliceNs = 150'000;
 /// Timers, waiting replies and connections with work left over that one poll() handles.
 inline constexpr std::size_t kTimersPerPoll = 64;
+/// Where fewer than one in so many transactions of a worker is free, requests that have been
+/// incomplete for kCrowdedNs end as http_slow, the oldest first.
+inline constexpr std::size_t kCrowdedPart = 8;
+inline constexpr std::uint64_t kCrowdedNs = 250'000'000;  // see above
 /// Resets sent in answer to packets of one connection that is over, per second (evasion RX9); of
 /// packets without a connection, per worker and second.
 inline constexpr std::size_t kResetsPerSecond = 2;

@@ -45,12 +45,14 @@ enum class ExchangeState : std::uint8_t {
 class Exchange {
  public:
   std::uint32_t pool_index = 0;
-  /// Of the WorkingList. `flow`: whose exchange it is, by index into the flow table.
-  struct WorkLink {
+  /// Of an ExchangeList. `flow`: whose exchange it is, by index into the flow table.
+  struct Link {
     std::uint32_t flow = 0, before = 0, after = 0;
     bool is_listed = false;
   };
-  WorkLink work;
+  Link work;                        ///< its rules have stopped at the end of a slice
+  Link unread;                      ///< its request is not complete
+  std::uint32_t unread_number = 0;  ///< Transaction::number of that request
 
   /// For the first bytes of a connection, or of one that was idle.
   void start(const net::ParsedPacket& packet, bool from_client, const Between& before);

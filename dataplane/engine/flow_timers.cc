@@ -234,8 +234,49 @@ void Flows::go_on(Connection& connection, const ConnectionInfo& info) {
   }
 }
 
+/// Keeps the exchange in the list of those whose request is not complete, or out of it.
+void Flows::list_unread(Connection& connection) {
+  Exchange& exchange = *connection.exchange;
+  const Transaction* request = exchange.incomplete_request();
+  if (request == nullptr || request->number != exchange.unread_number) unread_.remove(exchange);
+  if (request == nullptr) return;
+  exchange.unread_number = request->number;
+  unread_.add(exchange, memory_.table.index_of(connection));
+}
+
+/// Where nearly all transactions are taken, those whose requests have been incomplete longest make
+/// room, as slow ones do at their time: a few thousand heads cut short would else keep everybody
+/// out (evasion HF31). Bounded by abi::kTimersPerPoll. How many it ended.
+std::size_t Flows::make_room() {
+  const Pool<Transaction>& transactions = *context_.transactions;
+  const std::size_t crowded = transactions.size() - transactions.size() / abi::kCrowdedPart;
+  std::size_t ended = 0;
+  while (transactions.used() > crowded && ended < abi::kTimersPerPoll) {
+    Exchange* exchange = unread_.front();
+    if (exchange == nullptr) break;
+    const Transaction* request = exchange->incomplete_request();
+    if (request != nullptr && context_.now < request->begun + abi::kCrowdedNs) break;
+    unread_.remove(*exchange);
+    ++ended;
+    Connection* connection = memory_.table.at(exchange->unread.flow);
+    SLUICE_CHECK(connection != nullptr && connection->exchange == exchange);
+    if (connection->epoch != epoch_) {
+      forget(*connection);
+      continue;
+    }
+    if (connection->opaque || connection->state != ConnectionState::kOpen ||
+        !enforces(connection->service)) {
+      continue;
+    }
+    const ConnectionInfo info = info_of(*connection);
+    if (exchange->time_out(context_, info, Reason::kHttpSlow)) after(*connection, info);
+  }
+  return ended;
+}
+
 std::size_t Flows::poll() {
   std::size_t handled = work_off() ? 1 : 0;
+  handled += make_room();
   if (judge_on()) ++handled;
   if (look_for_some_pins()) ++handled;
   memory_.timers.advance(context_.now, abi::kTimersPerPoll, [&](std::uint32_t id) {

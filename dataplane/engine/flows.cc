@@ -278,6 +278,7 @@ void Flows::after(Connection& connection, const ConnectionInfo& info) {
     return;
   }
   exchange->on_forwarded(context_, info, connection.tcp.half(Direction::kToClient).forwarded);
+  list_unread(connection);
   if (exchange->take_resume()) resume(connection, info);
   switch (exchange->state()) {
     case ExchangeState::kOpaque:
@@ -387,6 +388,7 @@ Exchange* Flows::exchange_for(Connection& connection, const net::ParsedPacket* p
 
 void Flows::give_exchange(Connection& connection) {
   working_.remove(*connection.exchange);
+  unread_.remove(*connection.exchange);
   connection.tcp.stop_waiting();
   connection.between = connection.exchange->between();
   memory_.exchanges.give(*connection.exchange);

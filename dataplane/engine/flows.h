@@ -45,6 +45,7 @@ class Flows {
         sender_(sender),
         drops_(drops),
         working_(memory.exchanges),
+        unread_(memory.exchanges),
         finished_(memory.table, Ended::kFinished),
         reset_(memory.table, Ended::kReset) {}
   Flows(const Flows&) = delete;
@@ -112,6 +113,8 @@ class Flows {
   bool end_old_pins(Connection& connection, const ConnectionInfo& info);
   bool work_off();
   bool judge_on();
+  void list_unread(Connection& connection);
+  std::size_t make_room();
   void go_on(Connection& connection, const ConnectionInfo& info);
   void begin_slice() { context_.rules_state->begin_slice(context_.slice_cycles); }
   bool look_for_some_pins();
@@ -138,6 +141,7 @@ class Flows {
   /// Connections with bytes left to work off, by index.
   base::StaticVector<std::uint32_t, abi::kTimersPerPoll> work_;
   WorkingList working_;  ///< exchanges whose rules have stopped
+  UnreadList unread_;    ///< exchanges whose request is not complete
   EndedList finished_, reset_;
   std::uint64_t held_bytes_ = 0;  ///< of the frames of held packets
   Packet* in_hand_ = nullptr;     ///< the segment that is judged, if it leaves when that is done

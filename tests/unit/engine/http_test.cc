@@ -377,6 +377,50 @@ TEST(Http, ASlowHeadIsAnsweredAndASlowBodyToo) {
   EXPECT_TRUE(body.server_reset());
 }
 
+TEST(Http, HF31_HeadsCutShortMakeRoomWhereNearlyAllTransactionsAreTaken) {
+  RigOptions options;
+  options.config.transactions_max = 16;
+  EngineRig rig(options);
+  std::vector<std::unique_ptr<Dialog>> slow;
+  const auto begin = [&](std::string_view bytes) {
+    slow.push_back(std::make_unique<Dialog>(rig, static_cast<unsigned>(41000 + slow.size())));
+    slow.back()->handshake();
+    slow.back()->client(bytes);
+  };
+  const auto ended = [&](std::size_t index) {
+    if (slow[index]->client_read().find("HTTP/1.1 408 ") != std::string::npos) return true;
+    return std::any_of(rig.to_client.begin(), rig.to_client.end(), [&](const auto& left) {
+      return left->parsed.destination_port == 41000 + index && left->has(net::kRst);
+    });
+  };
+  for (int i = 0; i < 14; ++i) begin(kGood.substr(0, 10));
+  rig.advance_ms(1'000);
+  EXPECT_FALSE(ended(0)) << "there is room";
+  begin("POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 9\r\n\r\nabc");
+  rig.advance_ms(100);
+  EXPECT_TRUE(ended(0)) << "the oldest";
+  EXPECT_FALSE(ended(1)) << "one was enough";
+  for (int i = 0; i < 14; ++i) {
+    begin(kGood.substr(0, 10));
+    rig.advance_ms(10);
+  }
+  EXPECT_TRUE(ended(13));
+  EXPECT_FALSE(ended(14)) << "not yet incomplete for 250 ms";
+  rig.advance_ms(300);
+  begin(kGood.substr(0, 10));
+  rig.advance_ms(10);
+  EXPECT_TRUE(ended(14)) << "bodies too";
+  for (unsigned i = 0; i < 60; ++i) {
+    begin(kGood.substr(0, 10));
+    rig.advance_ms(50);
+    Dialog good(rig, 40000 + i);
+    good.handshake();
+    EXPECT_EQ(good.client(kGood).fate, Fate::kForward) << i;
+    good.server(kOk);
+    EXPECT_EQ(good.client_read(), kOk) << i;
+  }
+}
+
 TEST(Http, AnIdleConnectionIsForgotten) {
   RigOptions options;
   options.idle_timeout_ms = 5'000;
