@@ -216,7 +216,9 @@ bool Judge::begin_judging(Transaction& transaction, Judging judging) {
 bool Judge::conclude(Transaction& transaction) {
   if (transaction.live.rules.working() || transaction.staged.rules.working()) return false;
   const Judging judged = std::exchange(transaction.judging, Judging::kNothing);
-  transaction.added_ns = std::max(transaction.added_ns, context_.now - transaction.judging_since);
+  const base::Nanos in_poll = context_.stages == nullptr ? 0 : context_.stages->since_start();
+  transaction.added_ns =
+      std::max(transaction.added_ns, context_.now - transaction.judging_since + in_poll);
   if (judged == Judging::kHead) conclude_head(transaction);
   for (Judgement* judgement : {&transaction.live, &transaction.staged}) {
     if (judgement->rules.active()) take(*judgement, judgement->rules.verdict());

@@ -32,9 +32,15 @@ inline std::uint64_t slice_cycles(base::Nanos slice) {
 /// one.
 class StageClock {
  public:
-  explicit StageClock(abi::WorkerCounters& counters) : counters_(counters) {}
+  explicit StageClock(abi::WorkerCounters& counters)
+      : counters_(counters), nanos_per_cycle_(1 / cycles_per_nano()) {}
 
-  void start() { last_ = __rdtsc(); }
+  /// Of a poll.
+  void start() { started_ = last_ = __rdtsc(); }
+  /// From there to the last stop(). Reads no clock.
+  [[nodiscard]] base::Nanos since_start() const {
+    return static_cast<base::Nanos>(static_cast<double>(last_ - started_) * nanos_per_cycle_);
+  }
   void stop(abi::Stage stage) {
     const std::uint64_t now = __rdtsc();
     counters_.stage_cycles[static_cast<std::size_t>(stage)].add(now - last_);
@@ -43,7 +49,8 @@ class StageClock {
 
  private:
   abi::WorkerCounters& counters_;
-  std::uint64_t last_ = 0;
+  double nanos_per_cycle_;
+  std::uint64_t started_ = 0, last_ = 0;
 };
 
 /// Charges its own lifetime to a stage, and what came before it to the stream that called.
