@@ -200,8 +200,47 @@ json with_reach(Services& services, json answer) {
   return answer;
 }
 
+/// What is wrong with the members of a change; empty: nothing. Guessing what was meant would push
+/// the usual policy for a mistyped one, or switch everything where one service was named.
+std::string wrong_member(const std::string& path, const json& body) {
+  using Type = json::value_t;
+  struct Member {
+    std::string_view path, name;
+    Type type;
+    std::string_view wants;
+    bool needed = false;
+  };
+  static constexpr Member kMembers[] = {
+      {"/v1/push", "policy", Type::string, "a path"},
+      {"/v1/stage", "policy", Type::string, "a path"},
+      {"/v1/rollback", "generation", Type::number_unsigned, "a number"},
+      {"/v1/mode", "mode", Type::string, "off, monitor, block or policy", true},
+      {"/v1/mode", "service", Type::string, "the name of a service"},
+      {"/v1/bypass", "on", Type::boolean, "true or false", true},
+  };
+  for (const Member& member : kMembers) {
+    if (member.path != path) continue;
+    const auto found = body.find(member.name);
+    if (found == body.end() || found->is_null() ? member.needed : found->type() != member.type) {
+      return std::string(member.name) + " wants " + std::string(member.wants);
+    }
+  }
+  for (const auto& [name, value] : body.items()) {
+    const auto is_it = [&](const Member& member) {
+      return member.path == path && member.name == name;
+    };
+    if (std::none_of(std::begin(kMembers), std::end(kMembers), is_it)) {
+      return "unknown member " + name;
+    }
+  }
+  return {};
+}
+
 Response change(Services& services, const Request& request, const json& body) {
   publish::Publisher& publisher = services.publisher;
+  if (const std::string wrong = wrong_member(request.path, body); !wrong.empty()) {
+    return error(400, wrong, 2);
+  }
   const auto text = [&](const char* key) {
     return body.contains(key) && body[key].is_string() ? body[key].get<std::string>() : "";
   };

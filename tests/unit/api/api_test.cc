@@ -158,6 +158,17 @@ TEST_F(ApiTest, WrongRequestsGetAnErrorAndChangeNothing) {
   EXPECT_EQ(raw("/v1/mode", "{\"mode\":\"sometimes\"}"), 400);
   EXPECT_EQ(raw("/v1/mode", "[1"), 400);
   EXPECT_EQ(raw("/v1/rollback", "{\"generation\":\"x\"}"), 400);
+  EXPECT_EQ(raw("/v1/rollback", "{\"generation\":-1}"), 400);
+  EXPECT_EQ(raw("/v1/rollback", "{\"generation\":1.5}"), 400);
+  EXPECT_EQ(raw("/v1/push", "{\"policy\":12}"), 400);
+  EXPECT_EQ(raw("/v1/push", "{\"polcy\":\"/x\"}"), 400);
+  EXPECT_EQ(raw("/v1/stage", "[\"/x\"]"), 400);
+  EXPECT_EQ(raw("/v1/mode", "{\"mode\":\"off\",\"service\":[\"web\"]}"), 400);
+  EXPECT_EQ(raw("/v1/mode", "{\"mode\":\"off\",\"servce\":\"web\"}"), 400);
+  EXPECT_EQ(raw("/v1/mode", "{}"), 400);
+  EXPECT_EQ(raw("/v1/bypass", "{}"), 400);
+  EXPECT_EQ(raw("/v1/bypass", "{\"on\":1}"), 400);
+  EXPECT_EQ(raw("/v1/promote", "{\"generation\":7}"), 400);
   EXPECT_EQ(raw("/v1/nothing", "{}"), 404);
   EXPECT_EQ(ctl::get(paths_.socket(), "/v1/explain/../x").status, 404);
   EXPECT_EQ(get("/v1/status")["mode_switch"], nullptr);
