@@ -225,12 +225,12 @@ std::string wrong_member(const std::string& path, const json& body) {
       return std::string(member.name) + " wants " + std::string(member.wants);
     }
   }
-  for (const auto& [name, value] : body.items()) {
+  for (const auto& item : body.items()) {
     const auto is_it = [&](const Member& member) {
-      return member.path == path && member.name == name;
+      return member.path == path && member.name == item.key();
     };
     if (std::none_of(std::begin(kMembers), std::end(kMembers), is_it)) {
-      return "unknown member " + name;
+      return "unknown member " + item.key();
     }
   }
   return {};

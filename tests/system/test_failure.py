@@ -88,6 +88,8 @@ def with_a_held_worker():
     for on_failure in ("block", "bypass"):
         with lab.Lab(f"held-{on_failure}", on_failure=on_failure) as it:
             it.push()
+            # The held worker may be the one that would carry their ARP.
+            lab.check(it.curl("/index.html")[0] == 200, "honest requests do not pass")
             uninspected = total(it, "uninspected")
             with stopped(worker_threads(it)[0]):
                 lab.wait_for(lambda: it.ctl_json("status")["dataplane"]["state"] == "stalled", 3, "it is seen")
