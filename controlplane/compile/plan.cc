@@ -127,10 +127,11 @@ class Planner {
       case OperatorId::kStreq: {
         if (!op.expanded.is_constant() || op.expanded.constant().empty()) return false;
         const std::string text(op.expanded.constant());
-        key = "l" + text;
+        // What must begin with a text is another pattern than what holds it somewhere.
+        const bool begins = op.id == OperatorId::kBeginsWith || op.id == OperatorId::kStreq;
+        key = (begins ? "L" : "l") + text;
         pattern.expressions.push_back({escape(text), HS_FLAG_DOTALL, 0, false});
         pattern.needs = literal_needs({text});
-        const bool begins = op.id == OperatorId::kBeginsWith || op.id == OperatorId::kStreq;
         pattern.lead = lead_of((begins ? "\\A" : "") + escape(text));
         return true;
       }

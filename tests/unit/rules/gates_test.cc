@@ -212,5 +212,17 @@ TEST(Gates, NoMatchOnCapturesIsMissed) {
   EXPECT_LT(gated_judge.counts().regex_confirms, exact_judge.counts().regex_confirms);
 }
 
+TEST(Gates, OneTextIsFoundWhereverEachOfItsRulesWantsIt) {
+  const std::string rules =
+      "SecRule ARGS \"@streq abc\" \"id:1,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@beginsWith abc\" \"id:2,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@endsWith abc\" \"id:3,phase:2,pass,log\"\n"
+      "SecRule ARGS \"@contains abc\" \"id:4,phase:2,pass,log\"\n";
+  EXPECT_EQ(judge(rules, get("/?a=abc")).ids, (Ids{1, 2, 3, 4}));
+  EXPECT_EQ(judge(rules, get("/?a=abcx")).ids, (Ids{2, 4}));
+  EXPECT_EQ(judge(rules, get("/?a=xabc")).ids, (Ids{3, 4}));
+  EXPECT_EQ(judge(rules, get("/?a=xabcx")).ids, (Ids{4}));
+}
+
 }  // namespace
 }  // namespace sluice::rules::test
