@@ -24,7 +24,7 @@ class MemoryPool {
   explicit MemoryPool(std::span<std::uint8_t> memory) : memory_(memory) {}
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
-  ~MemoryPool() { base::unpoison(memory_.data(), memory_.size()); }
+  ~MemoryPool() { base::unpoison(memory_.data(), cut_); }
 
   /// The class of the smallest block with room for `bytes`; kClasses if there is none.
   static std::size_t class_for(std::size_t bytes) {
