@@ -231,7 +231,7 @@ class Run {
       appliance_->outbox.clear();
       for (const auto& [to_server, frame] : left) {
         Tcp seen;
-        monitor_.watch(to_server, frame);
+        monitor_.watch(to_server, frame, now_);
         if (to_server) {
           if (read_ip(frame).ttl > 1) server_.on_frame(frame, now_);
         } else if (read_frame(frame, seen) && !seen.has(kRst)) {

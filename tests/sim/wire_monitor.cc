@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "dataplane/abi/limits.h"
+
 namespace sluice::sim {
 namespace {
 
@@ -18,7 +20,11 @@ constexpr std::int32_t kThirdAheadBytes = 32000;
 
 }  // namespace
 
-void WireMonitor::watch(bool to_server_side, const Frame& frame) {
+void WireMonitor::watch(bool to_server_side, const Frame& frame, Nanos now) {
+  now_ = now;
+  if (phase_ == Phase::kReopened && now - reopened_ > abi::kHandshakeTimeoutNs) {
+    phase_ = Phase::kOpen;
+  }
   if (read_ip(frame).fragment) {
     // The engine sends on the fragments themselves, which the monitor does not join.
     phase_ = Phase::kLost;
@@ -121,6 +127,7 @@ std::string WireMonitor::check_syn(const Tcp& segment) {
   const bool again = phase_ == Phase::kAnswered && segment.seq == client_isn_;
   if (phase_ != Phase::kFirst && !again) {
     phase_ = phase_ == Phase::kOpen && !held_ && !replies_ ? Phase::kReopened : Phase::kLost;
+    reopened_ = now_;
     return "";
   }
   if (phase_ == Phase::kFirst && client_scale_ != -1 && segment.seq != client_isn_) {

@@ -26,8 +26,8 @@ class WireMonitor {
     held_ = held;
     replies_ = replies;
   }
-  /// A frame that leaves, towards the server or towards the client.
-  void watch(bool to_server, const Frame& frame);
+  /// A frame that leaves at `now`, towards the server or towards the client.
+  void watch(bool to_server, const Frame& frame, Nanos now);
   /// A frame that comes, whether it will leave or not.
   void enter(bool from_outside, const Frame& frame);
   /// At the end: "", or the first thing that was wrong.
@@ -45,8 +45,10 @@ class WireMonitor {
   std::string check_syn(const Tcp& segment);
   std::string check_end(const Tcp& segment);
 
-  /// kReopened: a new SYN has left behind the connection, and no answer to it.
+  /// kReopened: a new SYN has left behind the connection, and no answer to it. It is remembered
+  /// for abi::kHandshakeTimeoutNs, and the old numbers count again behind that.
   enum class Phase { kFirst, kAnswered, kOpen, kReopened, kLost } phase_ = Phase::kFirst;
+  Nanos now_ = 0, reopened_ = 0;
   std::set<std::uint32_t> client_isns_;
   bool completed_ = false;               ///< what ends the handshake has come
   std::uint32_t client_acked_ = 0;       ///< the client's newest acknowledgement

@@ -265,7 +265,7 @@ void World::flush() {
   server_.outbox.clear();
   for (auto& [to_server, frame] : appliance_.outbox) {
     if (trace) print(now_, to_server ? "  out>" : "  <out", frame);
-    if (!appliance_.monitors()) monitor_.watch(to_server, frame);
+    if (!appliance_.monitors()) monitor_.watch(to_server, frame, now_);
     // What has no hops left dies here, behind the appliance.
     if (read_ip(frame).ttl <= 1) continue;
     carry(std::move(frame), to_server ? At::kServer : At::kClient);
