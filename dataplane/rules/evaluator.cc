@@ -22,8 +22,6 @@ namespace sluice::rules {
 
 namespace {
 
-/// Bodies that are scanned in less time than it takes to find out which rules ask for them.
-inline constexpr std::size_t kSmallBodyBytes = 1024;
 /// Values of a target that are found again for each slice in less time than one takes.
 inline constexpr std::size_t kStoppedValuesMax = 1024;
 
@@ -341,12 +339,9 @@ bool wants_body(TransactionState& state, const abi::Rule& rule) {
 }
 
 /// Notes the checks of the rules from `position` of this phase on that still have REQUEST_BODY as a
-/// target: a ctl may have left a few of a hundred. False: it is not worth telling.
+/// target: a ctl may have left a few of a hundred. False: none has taken anything away.
 bool ask_for_body(TransactionState& state, std::uint32_t position) {
-  if (state.removal_count == 0 ||
-      state.values.at(state.unscanned_body).view().size() < kSmallBodyBytes) {
-    return false;
-  }
+  if (state.removal_count == 0) return false;
   auto& asked = state.worker->scan.asked_checks;
   std::fill(std::begin(asked), std::end(asked), 0);
   const auto rules = state.ruleset->rules();

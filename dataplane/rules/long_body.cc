@@ -349,8 +349,7 @@ class LongBody {
     cut_behind_argument_ = last != std::string_view::npos;
     judged_size_ = cut_behind_argument_ ? last : raw_size_;
     const Bytes part{raw_, judged_size_};
-    const bool as_is = state_.processor == http::BodyProcessor::kNone;
-    if (part.empty() || (as_is && looks_binary(part)) || !open_batch()) return end_raw();
+    if (part.empty() || !open_batch()) return end_raw();
     batch_.request_body.data = raw_;
     batch_.request_body.size = batch_.request_body.total = judged_size_;
     add_body_values(batch_);

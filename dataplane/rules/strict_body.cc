@@ -114,12 +114,4 @@ void check_body_label(TransactionState& state, Bytes first) {
   }
 }
 
-bool looks_binary(Bytes window) {
-  std::size_t controls = 0;
-  for (const std::uint8_t byte : window) {
-    controls += byte < 0x09 || (byte > 0x0d && byte < 0x20) ? 1U : 0U;
-  }
-  return controls > window.size() / 32;
-}
-
 }  // namespace sluice::rules

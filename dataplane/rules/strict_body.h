@@ -29,8 +29,4 @@ void check_repeated_names(TransactionState& state, abi::VariableId list);
 /// O(blanks and digits before the first other byte).
 void check_body_label(TransactionState& state, Bytes first);
 
-/// Compressed, encrypted or encoded media: more than one byte in 32 is a control that no text has.
-/// Nothing reads such a window as text, and every pattern would have to look at it.
-[[nodiscard]] bool looks_binary(Bytes window);
-
 }  // namespace sluice::rules
