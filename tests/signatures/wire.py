@@ -127,6 +127,7 @@ def wrap(encoding, value, name='value'):
         'base64': lambda: post_json(json.dumps({name: base64_text(value)})),
         'base64-query': lambda: request(target=f'/v1/items?{name}={percent(base64_text(value))}'),
         'base64-cookie': lambda: request(fields=[('Cookie', f'state={base64_text(value)}')]),
+        'base64-path': lambda: request(target=f'/v1/items/{percent(base64_text(value).rstrip("="))}'),
         'base64url-query': lambda: request(target=f'/v1/items?{name}={base64_url(value)}'),
         'base64url-json': lambda: post_json(json.dumps({name: base64_url(value)})),
         'base64url-cookie': lambda: request(fields=[('Cookie', f'state={base64_url(value)}')]),
