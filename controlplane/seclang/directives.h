@@ -65,6 +65,8 @@ inline constexpr std::uint8_t kAnyNumber = 255;
     "the reference ignores it too; ours is fixed")                                                 \
   X(kSecXmlExternalEntity, "SecXmlExternalEntity", 1, 1, kMapped,                                  \
     "Off is all there is: external entities are never read")                                       \
+  X(kSecParseXmlIntoArgs, "SecParseXmlIntoArgs", 1, 1, kMapped,                                    \
+    "Off (its default) is all there is: rules see XML in XML:/*, //@* and //text()")               \
   X(kSecAuditEngine, "SecAuditEngine", 1, 1, kMapped, "events: http_records of sluice.yaml")       \
   X(kSecAuditLog, "SecAuditLog", 1, 1, kMapped, "events go to eve.json")                           \
   X(kSecAuditLog2, "SecAuditLog2", 1, 1, kMapped, "events go to eve.json")                         \
@@ -136,8 +138,7 @@ inline constexpr std::uint8_t kAnyNumber = 255;
   X(kSecPdfProtectTimeout, "SecPdfProtectTimeout", 1, 1, kRefused,                                 \
     "responses are never rewritten")                                                               \
   X(kSecPdfProtectTokenName, "SecPdfProtectTokenName", 1, 1, kRefused,                             \
-    "responses are never rewritten")                                                               \
-  X(kSecParseXmlIntoArgs, "SecParseXmlIntoArgs", 1, 1, kRefused, "ModSecurity 3.0.9 has it not")
+    "responses are never rewritten")
 
 enum class DirectiveId : std::uint8_t {
 #define SLUICE_X(enumerator, name, least, most, support, note) enumerator,

@@ -130,6 +130,11 @@ class SettingsParser {
       case DirectiveId::kSecXmlExternalEntity:
         if (parse_on_off(value()) != false) return fail(0, "Off: external entities are never read");
         return;
+      case DirectiveId::kSecParseXmlIntoArgs:
+        if (parse_on_off(value()) != false) {
+          return fail(0, "Off: rules see XML in XML:/*, XML://@* and XML://text()");
+        }
+        return;
       default:
         return;  // mapped or noted: nothing to store
     }

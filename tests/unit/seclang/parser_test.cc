@@ -304,7 +304,8 @@ TEST(Settings, AreReadWithTheirErrors) {
       "SecComponentSignature \"local\"\nSecPcreMatchLimit 1000\nSecUploadFileLimit 32\n"
       "SecResponseBodyMimeType text/plain TEXT/html\nSecResponseBodyMimeType text/xml\n"
       "SecUnicodeMapFile unicode.mapping 20127\nSecGeoLookupDb geo.mmdb\n"
-      "SecXmlExternalEntity Off\nSecAuditEngine RelevantOnly\nSecAuditLogParts ABIJDEFHZ\n",
+      "SecXmlExternalEntity Off\nSecParseXmlIntoArgs Off\nSecAuditEngine "
+      "RelevantOnly\nSecAuditLogParts ABIJDEFHZ\n",
       {{"/rules/unicode.mapping", "20127 (US-ASCII)\n00a0:20\n"}});
   ASSERT_EQ(linked.errors, "");
   EXPECT_EQ(
@@ -335,7 +336,8 @@ TEST(Settings, AreReadWithTheirErrors) {
   EXPECT_EQ(settings.unicode_code_page, 20127U);
   EXPECT_EQ(settings.geo_database, "/rules/geo.mmdb");
   EXPECT_EQ(Linked("SecRuleEngine Maybe\nSecRequestBodyLimit 1k\nSecRequestBodyLimitAction "
-                   "Drop\nSecArgumentSeparator ab\nSecXmlExternalEntity On\nSecWebAppId\n")
+                   "Drop\nSecArgumentSeparator ab\nSecXmlExternalEntity On\nSecWebAppId\n"
+                   "SecParseXmlIntoArgs OnlyArgs\n")
                 .errors,
             "6:12: SecWebAppId needs 1 value, got 0\n"
             "1:15: SecRuleEngine: expected On, Off or DetectionOnly, got 'Maybe'\n"
@@ -343,7 +345,9 @@ TEST(Settings, AreReadWithTheirErrors) {
             "3:27: SecRequestBodyLimitAction: expected Reject or ProcessPartial, got 'Drop'\n"
             "4:22: SecArgumentSeparator: expected one character, got 'ab'\n"
             "5:22: SecXmlExternalEntity: expected Off: external entities are never read, got "
-            "'On'\n");
+            "'On'\n"
+            "7:21: SecParseXmlIntoArgs: expected Off: rules see XML in XML:/*, XML://@* and "
+            "XML://text(), got 'OnlyArgs'\n");
 }
 
 }  // namespace
