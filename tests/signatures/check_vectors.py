@@ -33,6 +33,12 @@ def detection_rules(folder):
     return {int(number) for number in re.findall(r'\bid:(\d+)', text)}
 
 
+def shared_lists(folder):
+    """The regexes that several rules repeat because SecLang cannot share one: of more than 4 KB."""
+    text = (Path(folder) / '20-encoded.conf').read_text()
+    return [regex for regex in re.findall(r'"@rx (.*)" \\\n', text) if len(regex) > 4096]
+
+
 def main():
     command, files = sys.argv[1], sys.argv[2:]
     folder = Path(files[0]).resolve().parent.parent
@@ -40,6 +46,8 @@ def main():
     # libmodsecurity logs the starter of a chain with multiMatch before it knows the chain.
     logged_early = rules_with(folder, 'multiMatch', ',chain"')
     problems, requests, expected = [], {}, {}
+    if len(set(shared_lists(folder))) != 1:
+        problems.append('20-encoded.conf: the lists of sure signs differ from one another')
     rules = {}
     for name in files:
         rules.update({int(k): v for k, v in json.loads(Path(name).read_text()).items()})
