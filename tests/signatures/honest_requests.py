@@ -162,6 +162,7 @@ RESOURCES = ["users", "orders", "items", "products/search", "payments", "files",
 class Maker:
     def __init__(self, seed):
         self.random = random.Random(seed)
+        self.own = False  # the target is the client itself
 
     def pick(self, values):
         return self.random.choice(values)
@@ -290,7 +291,9 @@ class Maker:
             result[key] = self.pick(['Person', 'Product', 'https://schema.org/Offer']) \
                 if key in ('@type', '$schema', '$ref') else self.value(depth)
         if self.chance(0.08):
-            result['role'] = self.pick(['member', 'editor', 'viewer', 'admin', 'administrator'])
+            role = self.pick(['member', 'editor', 'viewer', 'admin', 'administrator'])
+            if not self.own:  # nobody names a role of his own
+                result['role'] = role
         if self.chance(0.05):
             result['is_admin'] = False
         return result
@@ -358,6 +361,7 @@ class Maker:
         r = self.random
         kind = r.random()
         target, fields = self.target(), self.fields()
+        self.own = target.partition('?')[0] == '/v1/users/me'
         if kind < 0.3:
             return request(self.pick(['GET', 'GET', 'GET', 'HEAD', 'DELETE']), target, fields)
         method = self.pick(['POST', 'POST', 'PUT', 'PATCH'])
