@@ -17,7 +17,8 @@ std::size_t BucketIndex::overflow_count(std::size_t flows_max) {
 }
 
 std::size_t BucketIndex::memory_bytes(std::size_t flows_max) {
-  return (bucket_count(flows_max) + overflow_count(flows_max) + 1) * sizeof(Bucket);
+  return (bucket_count(flows_max) + overflow_count(flows_max) + 1) * sizeof(Bucket) +
+         2 * base::Arena::kGapBytesMax;
 }
 
 BucketIndex::BucketIndex(base::Arena& arena, std::size_t flows_max) {

@@ -79,7 +79,8 @@ class FlowTable {
 
   static std::size_t memory_bytes(std::size_t flows_max) {
     return BucketIndex::memory_bytes(flows_max) + flows_max * sizeof(Slot) +
-           flows_max * sizeof(std::uint32_t) + 2 * abi::kCacheLineBytes;
+           flows_max * sizeof(std::uint32_t) + 2 * abi::kCacheLineBytes +
+           2 * base::Arena::kGapBytesMax;
   }
 
   /// memory: memory_bytes(flows_max), zeroed or not, borrowed for the table's lifetime. flows_max:

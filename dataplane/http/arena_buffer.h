@@ -68,7 +68,7 @@ class ArenaVector {
   bool grow(std::size_t needed) {
     const std::size_t capacity = std::max({needed, 2 * capacity_, kFirst});
     if (newest()) {
-      if (arena_->allocate((capacity - capacity_) * sizeof(T), 1) == nullptr) return false;
+      if (!arena_->extend((capacity - capacity_) * sizeof(T))) return false;
     } else {
       T* const items = arena_->allocate_array<T>(capacity);
       if (items == nullptr) return false;

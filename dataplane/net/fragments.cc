@@ -87,7 +87,8 @@ std::size_t FragmentTable::memory_bytes(const FragmentLimits& limits) {
   return limits.datagrams * sizeof(Datagram) + buckets * sizeof(std::uint16_t) +
          kSources * sizeof(Source) + limits.tombstones * sizeof(Tombstone) +
          limits.blocks * (abi::kFragmentBlockBytes + sizeof(std::uint16_t)) + kAssemblyBytes +
-         abi::kFragmentsMax * sizeof(PacketRef) + 10 * abi::kCacheLineBytes;
+         abi::kFragmentsMax * sizeof(PacketRef) + 10 * abi::kCacheLineBytes +
+         8 * base::Arena::kGapBytesMax;
 }
 
 FragmentTable::FragmentTable(std::span<std::uint8_t> memory, const base::HashKey& key,

@@ -64,14 +64,13 @@ class Collector {
   }
   bool add(const TargetValue& value) {
     if (!is_candidate(value.item)) return true;
-    auto* place = state_.worker->arena.allocate_array<TargetValue>(1);
-    if (place == nullptr) {
+    base::Arena& arena = state_.worker->arena;
+    if (first_ == nullptr) first_ = arena.allocate_array<TargetValue>(0);
+    if (first_ == nullptr || !arena.extend(sizeof value)) {
       state_.fail(abi::Reason::kTransactionMemory);
       return false;
     }
-    *place = value;
-    if (first_ == nullptr) first_ = place;
-    ++count_;
+    first_[count_++] = value;
     return true;
   }
   /// A member, if selector and exclusions let it through. Nothing else may be allocated between the

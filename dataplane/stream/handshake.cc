@@ -102,7 +102,8 @@ struct HandshakeTable::Entry {
 };
 
 std::size_t HandshakeTable::memory_bytes(std::size_t entries_max) {
-  return std::bit_ceil(std::max(entries_max, kWays)) * sizeof(Entry) + abi::kCacheLineBytes;
+  return std::bit_ceil(std::max(entries_max, kWays)) * sizeof(Entry) + abi::kCacheLineBytes +
+         base::Arena::kGapBytesMax;
 }
 
 HandshakeTable::HandshakeTable(std::span<std::uint8_t> memory, std::size_t entries_max) {

@@ -50,7 +50,7 @@ class Pools {
   [[nodiscard]] std::uint32_t take_block();
   void give_block(std::uint32_t index);
   [[nodiscard]] std::uint8_t* block(std::uint32_t index) {
-    return blocks_ + std::size_t{index} * kBlockBytes;
+    return blocks_ + std::size_t{index} * kBlockStride;
   }
   /// Which part of the stream a block holds: set by its owner.
   [[nodiscard]] std::uint32_t& block_number(std::uint32_t index) { return block_numbers_[index]; }
@@ -71,6 +71,9 @@ class Pools {
   }
 
  private:
+  static constexpr std::size_t kBlockStride = kBlockBytes + 2 * base::kRedZoneBytes;
+
+  base::Arena arena_;
   PoolSizes sizes_;
   std::uint8_t* blocks_ = nullptr;
   std::uint32_t* block_numbers_ = nullptr;
