@@ -78,6 +78,7 @@ void show_counters(const json& answer, bool cycles) {
   Table table(head);
   counter_rows(table, answer["workers"], "");
   counter_rows(table, answer["workers"], "drops");
+  counter_rows(table, answer["workers"], "noted");
   if (cycles) counter_rows(table, answer["workers"], "cycles");
   counter_rows(table, answer["workers"], "events_dropped");
   std::printf("%s", table.text().c_str());

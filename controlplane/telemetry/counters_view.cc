@@ -32,6 +32,17 @@ void write_ports(JsonWriter& json, const publish::DataplaneView& view,
   json.close(']');
 }
 
+using ReasonCounts = std::array<abi::Counter, abi::kReasonCount>;
+
+void write_reasons(JsonWriter& json, std::string_view name, const ReasonCounts& counts) {
+  json.key(name).open();
+  for (std::size_t i = 0; i < abi::kReasonCount; ++i) {
+    const std::uint64_t count = counts[i].get();
+    if (count != 0) json.field(abi::kReasonTexts[i].name, count);
+  }
+  json.close();
+}
+
 void write_worker(JsonWriter& json, const publish::DataplaneView& view, const Worker& worker,
                   bool cycles) {
   const abi::WorkerCounters& counters = *worker.counters;
@@ -46,12 +57,8 @@ void write_worker(JsonWriter& json, const publish::DataplaneView& view, const Wo
   json.field("retained_bytes", counters.retained_bytes.get());
   json.field("transactions", counters.transactions.get());
   json.field("generation", counters.generation.get());
-  json.key("drops").open();
-  for (std::size_t i = 0; i < abi::kReasonCount; ++i) {
-    const std::uint64_t count = counters.drops[i].get();
-    if (count != 0) json.field(abi::kReasonTexts[i].name, count);
-  }
-  json.close();
+  write_reasons(json, "drops", counters.drops);
+  write_reasons(json, "noted", counters.noted);
   if (cycles) {
     json.key("cycles").open();
     for (std::size_t i = 0; i < abi::kStageCount; ++i) {
@@ -157,13 +164,20 @@ void expose_workers(Exposition& out, const publish::DataplaneView& view) {
       }
     }
   });
+  const auto expose_reasons = [&](const std::string& worker, const ReasonCounts& counts) {
+    for (std::size_t i = 0; i < abi::kReasonCount; ++i) {
+      const std::uint64_t count = counts[i].get();
+      if (count == 0) continue;
+      out.sample({{"worker", worker}, {"reason", std::string(reason_text(i))}}, count);
+    }
+  };
   out.family("sluice_drops_total", "counter", "Frames not forwarded, by reason.");
   each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {
-    for (std::size_t i = 0; i < abi::kReasonCount; ++i) {
-      const std::uint64_t count = counters.drops[i].get();
-      if (count != 0)
-        out.sample({{"worker", worker}, {"reason", std::string(reason_text(i))}}, count);
-    }
+    expose_reasons(worker, counters.drops);
+  });
+  out.family("sluice_noted_total", "counter", "What was said of frames forwarded all the same.");
+  each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {
+    expose_reasons(worker, counters.noted);
   });
   out.family("sluice_flows", "gauge", "Connections known.");
   each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {

@@ -118,6 +118,9 @@ struct PortCounters {
 struct alignas(kCacheLineBytes) WorkerCounters {
   std::array<Counter, kCounterCount> values;
   std::array<Counter, kReasonCount> drops;  ///< frames not forwarded, by reason
+  /// Frames of protected services forwarded all the same: changed, uninspected or let pass by
+  /// monitor; and what befalls without a frame being dropped (kFlowIdle, kFlowEmbryonicFull).
+  std::array<Counter, kReasonCount> noted;
   std::array<Counter, kStageCount> stage_cycles;
   std::array<Counter, kLatencyBuckets> added_latency;
   Counter added_latency_sum_ns;
@@ -137,6 +140,7 @@ struct alignas(kCacheLineBytes) WorkerCounters {
 
   void count(CounterId id, std::uint64_t n = 1) { values[static_cast<std::size_t>(id)].add(n); }
   void drop(Reason reason, std::uint64_t n = 1) { drops[static_cast<std::size_t>(reason)].add(n); }
+  void note(Reason reason) { noted[static_cast<std::size_t>(reason)].add(); }
 };
 
 }  // namespace sluice::abi

@@ -12,7 +12,7 @@
 namespace sluice::abi {
 
 inline constexpr std::uint64_t kImageMagic = 0x31474d4945434c53ULL;  // "SLCEIMG1"
-inline constexpr std::uint32_t kAbiVersion = 2;
+inline constexpr std::uint32_t kAbiVersion = 3;
 inline constexpr std::uint64_t kImageBytesMax = 1ULL << 30;  // larger: refused
 inline constexpr std::uint64_t kSectionAlignment = 64;
 

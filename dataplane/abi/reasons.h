@@ -75,7 +75,7 @@
   X(kTcpAuthOption, "tcp_auth_option", "MD5 or AO option")                                    \
   X(kTcpFlags, "tcp_flags", "SYN with FIN, RST or URG")                                       \
   X(kTcpSynData, "tcp_syn_data", "data on a SYN")                                             \
-  X(kTcpMss, "tcp_mss", "maximum segment size too small")                                     \
+  X(kTcpMss, "tcp_mss", "a tiny maximum segment size, raised")                                \
   X(kTcpNoAck, "tcp_no_ack", "neither SYN nor RST nor ACK")                                   \
   X(kTcpAckAhead, "tcp_ack_ahead", "acknowledges what the server never sent")                 \
   X(kTcpAckOld, "tcp_ack_old", "acknowledges far below the window")                           \
@@ -97,9 +97,9 @@
   X(kTcpNoFlow, "tcp_no_flow", "no connection known, midstream: reset")                       \
   X(kTcpSmallSegments, "tcp_small_segments", "too many tiny segments in one request")         \
   X(kFlowFull, "flow_full", "the flow table is full")                                         \
-  X(kFlowEmbryonicFull, "flow_embryonic_full", "the handshake table is full")                 \
+  X(kFlowEmbryonicFull, "flow_embryonic_full", "a newer handshake took the place of one")     \
   X(kFlowAsymmetric, "flow_asymmetric", "only one direction is seen")                         \
-  X(kFlowIdle, "flow_idle", "idle for too long")                                              \
+  X(kFlowIdle, "flow_idle", "without a segment for idle_timeout_ms: forgotten")               \
   /* http framing */                                                                          \
   X(kHttpNotHttp, "http_not_http", "not HTTP on a protected port")                            \
   X(kHttpFraming, "http_framing", "refused by the parser, no finer name")                     \
@@ -135,7 +135,7 @@
   X(kHttpUpgrade, "http_upgrade", "an upgrade that the service does not allow")               \
   X(kHttpConnect, "http_connect", "the CONNECT method")                                       \
   X(kHttpH2Preface, "http_h2_preface", "the HTTP/2 preface")                                  \
-  X(kHttpPipeline, "http_pipeline", "too many requests without a response")                   \
+  X(kHttpPipeline, "http_pipeline", "a request waits: 32 before it have no response")         \
   X(kHttpSlow, "http_slow", "head or body slower than allowed")                               \
   X(kHttpPercent, "http_percent", "a broken percent encoding, by switch")                     \
   X(kHttpArgs, "http_args", "too many arguments, or one too long")                            \

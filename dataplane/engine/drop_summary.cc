@@ -15,6 +15,22 @@ constexpr std::size_t kPlacesPerPoll = 8;
 void DropSummary::add(WorkerContext& context, const net::ParsedPacket& packet,
                       std::uint16_t service, std::uint64_t flow_id, bool to_server,
                       abi::Reason reason, abi::Action action) {
+  // As in all records, the source is the client.
+  ConnectionInfo connection;
+  connection.client = to_server ? packet.source : packet.destination;
+  connection.server = to_server ? packet.destination : packet.source;
+  connection.client_port = to_server ? packet.source_port : packet.destination_port;
+  connection.server_port = to_server ? packet.destination_port : packet.source_port;
+  connection.vlan_key = packet.vlan_key;
+  connection.flow_id = flow_id;
+  connection.first_service = service;
+  add(context, connection, to_server, reason, action, 1);
+}
+
+void DropSummary::add(WorkerContext& context, const ConnectionInfo& connection, bool to_server,
+                      abi::Reason reason, abi::Action action, std::uint32_t packets) {
+  if (action != abi::Action::kBlock) context.counters.note(reason);
+  const std::uint64_t flow_id = connection.flow_id;
   const auto reason_number = static_cast<std::uint64_t>(reason);
   const std::size_t index =
       ((flow_id ^ (flow_id >> 32)) + reason_number * 0x9e3779b97f4a7c15ULL) % kPlaces;
@@ -23,7 +39,7 @@ void DropSummary::add(WorkerContext& context, const net::ParsedPacket& packet,
   const bool same = place.since != 0 && header.flow_id == flow_id && header.reason == reason &&
                     header.action == action;
   if (same) {
-    ++header.packet_count;
+    header.packet_count += packets;
     return;
   }
   if (place.since != 0) write(context, place);
@@ -33,20 +49,17 @@ void DropSummary::add(WorkerContext& context, const net::ParsedPacket& packet,
   header.flow_id = flow_id;
   header.reason = reason;
   header.action = action;
-  header.packet_count = 1;
-  header.service_index = service;
+  header.packet_count = packets;
+  header.service_index = connection.first_service;
   header.worker = context.worker;
   header.limit_id = 0xffffffff;
   header.direction = to_server ? 0 : 1;
   header.generation = context.live == nullptr ? 0 : context.live->number();
-  set_vlan(packet.vlan_key, header);
-  // As in all records, the source is the client.
-  const base::IpAddress& client = to_server ? packet.source : packet.destination;
-  const base::IpAddress& server = to_server ? packet.destination : packet.source;
-  std::memcpy(header.source, client.bytes, sizeof header.source);
-  std::memcpy(header.destination, server.bytes, sizeof header.destination);
-  header.source_port = to_server ? packet.source_port : packet.destination_port;
-  header.destination_port = to_server ? packet.destination_port : packet.source_port;
+  set_vlan(connection.vlan_key, header);
+  std::memcpy(header.source, connection.client.bytes, sizeof header.source);
+  std::memcpy(header.destination, connection.server.bytes, sizeof header.destination);
+  header.source_port = connection.client_port;
+  header.destination_port = connection.server_port;
 }
 
 void DropSummary::write(WorkerContext& context, Place& place) {

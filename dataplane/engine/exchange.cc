@@ -37,7 +37,8 @@ void Exchange::start(const net::ParsedPacket& packet, bool from_client, const Be
   hold_from_ = -1;
   block_reason_ = Reason::kNone;
   state_ = ExchangeState::kHttp;
-  response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = judged_cut_ = false;
+  response_open_ = skipping_ = resume_ = last_seen_ = server_blocked_ = judged_cut_ = piled_up_ =
+      false;
 }
 
 Transaction& Exchange::front(const WorkerContext& context) const {
@@ -84,7 +85,10 @@ http::HeadLimits Exchange::head_limits(const WorkerContext& context,
 /// False: nothing can be parsed now; state() says whether to wait, to block or to give up.
 bool Exchange::open_request(WorkerContext& context, const ConnectionInfo& connection,
                             std::int64_t offset, base::Bytes chunk) {
-  if (count_ == abi::kPipelinedMax) return false;
+  if (count_ == abi::kPipelinedMax) {
+    piled_up_ = true;
+    return false;
+  }
   Transaction* transaction = add(context);
   if (transaction == nullptr) {
     const bool blocks = context.mode_of(connection.first_service) == abi::Mode::kBlock;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "dataplane/abi/limits.h"
 #include "dataplane/engine/judge.h"
@@ -122,6 +123,9 @@ class Exchange {
     resume_ = false;
     return resume;
   }
+  /// A request has begun to wait since the last call: as many as there is room for have no
+  /// response.
+  [[nodiscard]] bool take_piled_up() { return std::exchange(piled_up_, false); }
   /// Towards the server; of the first segment seen since start().
   [[nodiscard]] const net::SegmentTemplate& to_server() const { return to_server_; }
 
@@ -181,6 +185,7 @@ class Exchange {
   bool response_open_ = false;  ///< the response parser is in a message
   bool skipping_ = false;
   bool resume_ = false;
+  bool piled_up_ = false;        ///< a request waits for responses to those before it
   bool last_seen_ = false;       ///< the client said that no request follows
   bool server_blocked_ = false;  ///< by a response: nothing of it leaves any more
   bool starts_like_tls_ = false;

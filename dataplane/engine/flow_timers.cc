@@ -116,7 +116,9 @@ void Flows::on_open_timer(Connection& connection) {
   const base::Nanos idle =
       milliseconds(service == nullptr ? 0 : service->idle_timeout_ms, kIdleTimeoutMs);
   if (context_.now >= last + idle) {
-    // Later segments find no connection, which midstream decides.
+    // Later segments find no connection, which midstream decides. Nothing can be sent: a connection
+    // between two requests keeps no addresses of its frames.
+    drops_.add(context_, info_of(connection), true, Reason::kFlowIdle, abi::Action::kPass, 0);
     forget(connection);
     return;
   }

@@ -150,12 +150,20 @@ bool Flows::handshake(Packet& packet, const flow::FlowKey& key, Direction direct
                       Connection*& connection) {
   const bool enforce = enforces(packet.service);
   stream::Segment segment{packet.parsed, packet.frame, packet.ref, context_.now, enforce};
+  const std::uint64_t displaced = memory_.handshakes.displaced();
   stream::HandshakeOutcome outcome =
       memory_.handshakes.on_segment(direction, key, packet.flow_hash, segment,
                                     connection == nullptr ? nullptr : &connection->tcp);
+  if (memory_.handshakes.displaced() != displaced) {
+    // Under no flow of its own: a flood of SYNs is one record a second, not one for each.
+    drops_.add(context_, packet.parsed, packet.service, 0, true, Reason::kFlowEmbryonicFull,
+               Action::kPass);
+  }
   switch (outcome.fate) {
     case stream::HandshakeFate::kForward:
-      if (outcome.reason != Reason::kNone) note(packet, direction, outcome.reason, Action::kPass);
+      if (outcome.reason != Reason::kNone) {
+        note(packet, direction, outcome.reason, enforce ? Action::kPass : Action::kMonitor);
+      }
       packet.frame_bytes = static_cast<std::uint32_t>(packet.parsed.frame.size());
       return true;
     case stream::HandshakeFate::kDrop:
@@ -252,6 +260,9 @@ void Flows::advance(Packet& packet, Direction direction, Connection& connection)
     case stream::Fate::kDrop:
       drop(packet, direction, outcome.reason);
       break;
+  }
+  if (connection.exchange != nullptr && connection.exchange->take_piled_up()) {
+    drops_.add(context_, info, true, Reason::kHttpPipeline, Action::kPass, 1);
   }
   if (outcome.more_work) list_work(connection);
   in_hand_ = packet.fate == Fate::kForward ? &packet : nullptr;

@@ -60,12 +60,16 @@ bool merge(SynOptions& known, const SynOptions& again) {
 HandshakeOutcome forward(Reason changed = Reason::kNone) {
   return {HandshakeFate::kForward, changed, {}};
 }
-/// Without urgent pointers, reserved bits and options that the engine does not know.
+/// Without urgent pointers, reserved bits, options that the engine does not know and tiny segment
+/// sizes. In monitor as it came, and the reason says what would have been changed.
 HandshakeOutcome forward_clean(Segment& segment) {
-  if (segment.enforce && net::needs_normalising(segment.packet)) {
+  const net::ParsedPacket& packet = segment.packet;
+  const bool tiny = packet.has_flag(net::kSyn) && packet.options.has(net::TcpOptions::kMss) &&
+                    packet.options.mss < net::kMssMin;
+  if (segment.enforce && net::needs_normalising(packet)) {
     net::normalise(segment.frame, segment.packet);
   }
-  return forward();
+  return forward(tiny ? Reason::kTcpMss : Reason::kNone);
 }
 HandshakeOutcome pass() { return {HandshakeFate::kPass, Reason::kNone, {}}; }
 /// What is not sound is dropped; in monitor it passes and the reason says so.
@@ -190,12 +194,11 @@ HandshakeOutcome HandshakeTable::on_syn(Direction direction, const flow::FlowKey
       return drop(segment, Reason::kTcpSynDiffers);
     }
   }
-  Reason changed = Reason::kNone;
-  if (packet.payload_bytes != 0) changed = Reason::kTcpSynData;
-  if (segment.enforce) {
-    // Without the option and the data, Fast Open falls back to a plain handshake (TS14, TS15).
-    if (net::needs_normalising(packet)) net::normalise(segment.frame, packet);
-    if (packet.payload_bytes != 0) cut_payload(segment);
+  // Without the option and the data, Fast Open falls back to a plain handshake (TS14, TS15).
+  HandshakeOutcome outcome = forward_clean(segment);
+  if (packet.payload_bytes != 0) {
+    outcome.reason = Reason::kTcpSynData;
+    if (segment.enforce) cut_payload(segment);
   }
   if (entry == nullptr) entry = &take(key, hash, segment.now);
   if (variant < 0) {
@@ -205,7 +208,7 @@ HandshakeOutcome HandshakeTable::on_syn(Direction direction, const flow::FlowKey
   }
   entry->seen = segment.now;
   if (existing != nullptr) existing->set_reopening();
-  return forward(changed);
+  return outcome;
 }
 
 HandshakeOutcome HandshakeTable::on_syn_ack(Direction direction, Entry* entry, Segment& segment,

@@ -43,7 +43,8 @@ enum class HandshakeFate : std::uint8_t {
 
 struct HandshakeOutcome {
   HandshakeFate fate = HandshakeFate::kPass;
-  /// With kForward: a change that was made (kTcpSynData: data cut off a SYN), else kNone.
+  /// With kForward: a change that was made (kTcpSynData: data cut off a SYN; kTcpMss: a tiny
+  /// segment size raised), or what monitor lets pass; else kNone.
   abi::Reason reason = abi::Reason::kNone;
   Handshake handshake;  ///< with kComplete
 };

@@ -79,6 +79,9 @@ class EngineRig {
   [[nodiscard]] std::uint64_t dropped(abi::Reason reason) const {
     return counters->drops[static_cast<std::size_t>(reason)].get();
   }
+  [[nodiscard]] std::uint64_t noted(abi::Reason reason) const {
+    return counters->noted[static_cast<std::size_t>(reason)].get();
+  }
   [[nodiscard]] std::uint64_t count(abi::CounterId id) const {
     return counters->values[static_cast<std::size_t>(id)].get();
   }

@@ -140,6 +140,20 @@ TEST(TcpOptions, TO8_TinySegmentSizesAreRaised) {
   EXPECT_EQ(link.connection.half(kUp).mss, net::kMssMin);
 }
 
+TEST(TcpOptions, TO8_WhoeverNamesATinySegmentSizeIsNamed) {
+  for (const bool enforce : {true, false}) {
+    for (const std::uint8_t mss : {std::uint8_t{215}, std::uint8_t{216}}) {
+      const Reason expected = mss < net::kMssMin ? Reason::kTcpMss : Reason::kNone;
+      TestLink link;
+      link.enforce = enforce;
+      link.client_options = link.server_options = {2, 4, 0, mss};
+      EXPECT_EQ(link.syn().reason, expected) << enforce << " " << int{mss};
+      EXPECT_EQ(link.syn_ack().reason, expected) << enforce << " " << int{mss};
+      EXPECT_EQ(link.sent[0].back().options.mss, enforce ? net::kMssMin : mss);
+    }
+  }
+}
+
 // Evasion TO9: SACK blocks free nothing.
 TEST(TcpOptions, TO9_SelectiveAcknowledgementsFreeNothing) {
   TestLink link;
