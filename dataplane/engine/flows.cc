@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "dataplane/engine/connection_sink.h"
+#include "dataplane/engine/stage_clock.h"
 #include "dataplane/net/craft.h"
 
 namespace sluice::engine {
@@ -105,6 +106,7 @@ void Flows::inspect(std::span<Packet* const> packets) {
     hashes[i] = packet.flow_hash;
   }
   memory_.table.find_bulk({keys.data(), count}, {hashes.data(), count}, {found.data(), count});
+  if (context_.stages != nullptr) context_.stages->stop(abi::Stage::kFlow);
   const std::uint32_t changes = changes_;
   for (std::size_t i = 0; i < count; ++i) {
     if (changes != changes_) found[i] = memory_.table.find(keys[i], hashes[i]);

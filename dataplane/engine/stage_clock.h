@@ -28,8 +28,8 @@ inline std::uint64_t slice_cycles(base::Nanos slice) {
 }
 
 /// The cycle account of one worker: each stop() charges what passed since the last one to a stage.
-/// About 20 cycles a call; a poll makes six and a transaction about ten, idle polls are charged as
-/// one.
+/// About 20 cycles a call; a poll makes two for itself and five for a burst, a transaction about
+/// ten.
 class StageClock {
  public:
   explicit StageClock(abi::WorkerCounters& counters)

@@ -94,6 +94,7 @@ void Worker::run() {
 bool Worker::poll_once() {
   stages_.start();
   observe();
+  stages_.stop(abi::Stage::kObserve);
   counters_.count(abi::CounterId::kPolls);
   std::size_t work = receive_all();
   if (setup_.steering != nullptr) work += receive_steered() + receive_joined();

@@ -102,7 +102,12 @@ def top_and_counters_refresh_in_a_terminal():
         blocked = {(r["verdict"], r["reason"]): r["count"] for r in counted["requests"]}
         check(blocked == {("pass", "none"): 47, ("block", "rules"): 7, ("block", "limit"): 3},
               f"requests by verdict and reason: {blocked}")
-        check(sum(w["cycles"]["stream"] for w in counted["workers"]) > 0, "no cycles")
+        for stage in ("idle", "observe", "receive", "parse", "flow", "stream", "http", "limit", "rules",
+                      "events", "transmit", "timers"):
+            check(sum(w["cycles"][stage] for w in counted["workers"]) > 0, f"no cycles of {stage}")
+        check(counted["limit_table"]["entries"] == 1 << 20, f"limit table: {counted['limit_table']}")
+        frames = counted["buffers"]["frames"]
+        check(0 < frames["free"] <= frames["all"], f"buffers: {frames}")
 
 
 def events_are_followed_and_filtered():
