@@ -145,9 +145,8 @@ void show_record(const json& record) {
   }
   if (!done.empty()) std::printf("  %-10s %s\n", "done", done.c_str());
   if (const json staged = ours.value("staged", json::object()); staged.value("differs", false)) {
-    std::printf("  %-10s generation %s says %s (%s), rules %s\n", "staged",
-                number(staged, "generation").c_str(), staged.value("verdict", "").c_str(),
-                staged.value("reason", "").c_str(),
+    std::printf("  %-10s generation %s says %s, rules %s\n", "staged",
+                number(staged, "generation").c_str(), verdict_text(staged).c_str(),
                 staged.value("rules", json::array()).dump().c_str());
   }
 }

@@ -133,7 +133,7 @@ int run_status(const Context& context) {
   if (dataplane.contains("message")) {
     std::printf(", but %s", dataplane.value("message", "").c_str());
   }
-  std::printf("\ngeneration  live %s, staged %s\n", text_of(answer["generation"]["live"]).c_str(),
+  std::printf("\ngeneration  live %s, staged %s", text_of(answer["generation"]["live"]).c_str(),
               text_of(answer["generation"]["staged"]).c_str());
   std::printf("mode        %s%s, bypass %s\n", answer.value("mode", "").c_str(),
               answer["mode_switch"].is_null() ? "" : " (switch)",
@@ -250,12 +250,13 @@ int run_generations(const Context& context) {
                 text_of(differences["weaker"]).c_str());
     for (const json& event : differences["requests"]) {
       const json http = event.value("http", json::object());
-      const json staged = event["sluice"].value("staged", json::object());
-      std::printf("  %s  %s -> %s  %s %s  rules %s\n",
-                  event["sluice"].value("event_id", "").c_str(),
-                  event["sluice"].value("verdict", "").c_str(), staged.value("verdict", "").c_str(),
+      const json& ours = event["sluice"];
+      const json staged = ours.value("staged", json::object());
+      std::printf("  %s  %s  %s %s\n      live %s, staged %s, rules %s\n",
+                  ours.value("event_id", "").c_str(), event.value("src_ip", "").c_str(),
                   http.value("http_method", "").c_str(),
-                  printable(http.value("url", ""), 80).c_str(), staged["rules"].dump().c_str());
+                  printable(http.value("url", ""), 80).c_str(), verdict_text(ours).c_str(),
+                  verdict_text(staged).c_str(), staged["rules"].dump().c_str());
     }
   }
   return kDone;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 namespace sluice::ctl {
 namespace {
@@ -102,6 +103,18 @@ std::string grouped(std::uint64_t number) {
 
 std::string counted(std::uint64_t number, const std::string& noun) {
   return grouped(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+std::string verdict_text(const nlohmann::json& said) {
+  std::string text = said.value("verdict", "") + " (" + said.value("reason", "");
+  const nlohmann::json scores = said.value("scores", nlohmann::json::object());
+  if (const int score = scores.value("inbound", 0); score != 0) {
+    text += ", score " + std::to_string(score);
+  }
+  if (const int score = scores.value("outbound", 0); score != 0) {
+    text += ", outbound score " + std::to_string(score);
+  }
+  return text + ")";
 }
 
 bool parse_since(const std::string& text, std::uint64_t now_ns, std::uint64_t& since_ns) {

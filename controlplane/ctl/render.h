@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ std::string printable(const std::string& text, std::size_t bytes_max = 200);
 std::string grouped(std::uint64_t number);
 /// "1 packet", "1,234 packets": `noun` in the singular, with a plural in s.
 std::string counted(std::uint64_t number, const std::string& noun);
+
+/// What a record, or its `staged`, says: "block (rules, score 5)".
+std::string verdict_text(const nlohmann::json& said);
 
 /// "24h", "10min", "90s", "7d" in seconds, or an ISO date. False when it is neither.
 bool parse_since(const std::string& text, std::uint64_t now_ns, std::uint64_t& since_ns);

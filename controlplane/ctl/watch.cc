@@ -126,6 +126,10 @@ void show_event(const json& event) {
       line += "  [" + std::to_string(number(event["alert"], "signature_id")) + "] " +
               printable(event["alert"].value("signature", ""), 80);
     }
+    if (const json staged = ours.value("staged", json::object()); staged.value("differs", false)) {
+      line += "  staged " + std::to_string(number(staged, "generation")) + ": " +
+              verdict_text(staged) + " " + staged.value("rules", json::array()).dump();
+    }
     if (const std::string limit = ours.value("limit", ""); !limit.empty()) {
       line += "  limit " + limit;
     }

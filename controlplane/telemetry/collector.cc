@@ -18,7 +18,7 @@ namespace {
 /// The lock is let go between steps, and the rings' room is given back.
 constexpr std::size_t kRecordsPerStep = 2'000;
 constexpr std::size_t kCataloguesMax = 4;
-constexpr std::size_t kDifferencesKept = 50;
+constexpr const char* kDifferencesFile = "/differences.json";
 
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
@@ -51,7 +51,9 @@ CounterSums sums_of(const publish::DataplaneView& view) {
 }  // namespace
 
 Collector::Collector(CollectorOptions options)
-    : options_(std::move(options)), eve_(options_.eve), ids_(random_seed()) {}
+    : options_(std::move(options)), eve_(options_.eve), ids_(random_seed()) {
+  differences_.load(options_.state + kDifferencesFile);
+}
 
 Collector::~Collector() = default;
 
@@ -61,7 +63,7 @@ void Collector::reattach() {
   view_ = std::move(attached).value();
   merger_.attach(*view_);
   count_gap();
-  requests_seen_ = requests_of(*view_);
+  differences_.attach(view_->segment().start_wall_ns, requests_of(*view_));
   rates_.reset();
 }
 
@@ -115,38 +117,14 @@ const Catalogue& Collector::catalogue(std::uint64_t generation) {
   return catalogues_.emplace(generation, make_catalogue(kept.first, kept.second)).first->second;
 }
 
-void Collector::count_judged() {
-  if (!view_) return;
-  const std::uint64_t requests = requests_of(*view_), staged = view_->staged();
-  if (staged != 0 && staged != differences_.generation) {
-    differences_ = {};
-    differences_.generation = staged;
-  }
-  if (staged != 0) differences_.judged += requests - requests_seen_;
-  requests_seen_ = requests;
-}
-
-void Collector::note_difference(const Record& record, const std::string& line) {
-  const abi::EventHeader& header = record.header;
-  // Of a differing transaction there is always an alert; whether there is an `http` record, the
-  // settings say.
-  const bool differs = (header.flags & abi::kEventStagedDiffers) != 0;
-  if (record.type != abi::RecordType::kAlert || !differs) return;
-  if (header.staged_generation != differences_.generation) return;
-  ++differences_.count;
-  if (header.staged_action > header.action) ++differences_.blocked_more;
-  if (header.staged_action < header.action) ++differences_.blocked_less;
-  auto& newest = differences_.newest;
-  if (newest.size() >= kDifferencesKept) newest.erase(newest.begin());
-  newest.push_back(line.substr(0, line.size() - 1));
-}
-
 void Collector::take(const Record& record) {
   const Catalogue& names = catalogue(record.header.generation);
   top_.add(record, std::string(names.service(record.header.service_index)));
   line_.clear();
   write_eve(record, names, line_);
-  note_difference(record, line_);
+  if ((record.header.flags & abi::kEventStagedDiffers) != 0) {
+    differences_.note(record, line_.substr(0, line_.size() - 1));
+  }
   eve_.append(line_);
 }
 
@@ -163,13 +141,14 @@ std::size_t Collector::step(std::uint64_t now_ns, std::uint64_t wall_ns) {
     }
     if (!view_) reattach();
   }
-  count_judged();
+  if (view_) differences_.judged(view_->staged(), requests_of(*view_));
   const std::size_t count = merger_.drain(now_ns, kRecordsPerStep, false, sink);
   if (now_ns >= next_stats_ns_) {
     if (next_stats_ns_ != 0) {
       line_.clear();
       write_stats(view_.get(), daemon_counters_locked(), wall_ns, line_);
       eve_.append(line_);
+      differences_.save(options_.state + kDifferencesFile);
     }
     next_stats_ns_ = now_ns + options_.stats_interval_s * base::kNanosPerSecond;
   }
@@ -197,6 +176,7 @@ void Collector::finish() {
   eve_.flush(base::wall_now());
   merger_.release();
   remember_seen();
+  differences_.save(options_.state + kDifferencesFile);
 }
 
 void Collector::audit(const std::string& action, const std::string& result,
@@ -260,16 +240,7 @@ std::string Collector::top(std::size_t count) {
 
 std::string Collector::staged_differences() {
   const std::lock_guard lock(mutex_);
-  std::string out = "{\"generation\":" + std::to_string(differences_.generation) +
-                    ",\"judged\":" + std::to_string(differences_.judged) +
-                    ",\"differ\":" + std::to_string(differences_.count) +
-                    ",\"stricter\":" + std::to_string(differences_.blocked_more) +
-                    ",\"weaker\":" + std::to_string(differences_.blocked_less) + ",\"requests\":[";
-  for (std::size_t i = 0; i < differences_.newest.size(); ++i) {
-    if (i != 0) out += ',';
-    out += differences_.newest[i];
-  }
-  return out + "]}";
+  return differences_.json();
 }
 
 void Collector::with_view(const std::function<void(const publish::DataplaneView*)>& visit) {

@@ -13,6 +13,7 @@
 
 #include "controlplane/publish/dataplane_view.h"
 #include "controlplane/telemetry/counters_view.h"
+#include "controlplane/telemetry/differences.h"
 #include "controlplane/telemetry/eve.h"
 #include "controlplane/telemetry/eve_file.h"
 #include "controlplane/telemetry/merger.h"
@@ -64,8 +65,6 @@ class Collector {
  private:
   void reattach();
   void take(const Record& record);
-  void count_judged();
-  void note_difference(const Record& record, const std::string& line);
   void count_gap();
   void remember_seen();
   const Catalogue& catalogue(std::uint64_t generation);
@@ -82,11 +81,7 @@ class Collector {
   base::UlidGenerator ids_;
   std::string line_;
   std::uint64_t next_attach_ns_ = 0, next_second_ns_ = 0, next_stats_ns_ = 0;
-  struct Differences {
-    std::uint64_t generation = 0, count = 0, blocked_more = 0, blocked_less = 0, judged = 0;
-    std::vector<std::string> newest;
-  } differences_;
-  std::uint64_t requests_seen_ = 0;  ///< judged by the attached dataplane
+  StagedDifferences differences_;
   std::atomic<bool> reopen_{false};
 };
 

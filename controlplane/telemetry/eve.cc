@@ -181,6 +181,9 @@ void write_staged(JsonWriter& json, const Record& record) {
   json.field("differs", (header.flags & abi::kEventStagedDiffers) != 0);
   json.field("verdict", abi::action_name(header.staged_action));
   json.field("reason", abi::reason_name(header.staged_reason));
+  json.key("scores").open();
+  json.field("inbound", header.staged_score_inbound);
+  json.field("outbound", header.staged_score_outbound).close();
   json.key("rules").open('[');
   for (const auto& field : record.fields) {
     if (field.id == EventFieldId::kStagedRule) json.text(field.bytes);

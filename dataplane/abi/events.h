@@ -96,6 +96,7 @@ struct EventHeader {
   std::uint32_t limit_id;     ///< 0xffffffff: none
   std::uint32_t transaction;  ///< number within the connection, from 1
   std::int32_t score_inbound, score_outbound;
+  std::int32_t staged_score_inbound, staged_score_outbound;
   std::uint32_t packet_count;                   ///< kDrop: how many
   std::uint64_t request_bytes, response_bytes;  ///< on the wire
   std::uint64_t request_body_bytes, response_body_bytes;

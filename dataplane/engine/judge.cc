@@ -393,6 +393,10 @@ void Judge::fill_header(const Transaction& transaction, std::uint16_t flags,
     header.staged_action = transaction.staged.verdict.action;
     header.staged_reason = transaction.staged.verdict.reason;
     if (header.staged_action != header.action) header.flags |= abi::kEventStagedDiffers;
+    if (const rules::Transaction& staged = transaction.staged.rules; staged.active()) {
+      header.staged_score_inbound = staged.score_inbound();
+      header.staged_score_outbound = staged.score_outbound();
+    }
   }
   header.request_bytes = transaction.request_bytes;
   header.response_bytes = transaction.response_bytes;

@@ -33,6 +33,16 @@ def shadow_shows_what_would_differ():
         check("1002" in str(found), f"no rule shown: {found}")
         shown = lab.ctl("generations").stdout
         check("Brien" in shown and "1 differ (1 stricter, 0 weaker)" in shown, f"for people: {shown}")
+        check("live pass (none), staged block (rules)" in shown and "10.77.0.1  GET" in shown,
+              f"both verdicts, for people: {shown}")
+        shown = lab.ctl("events", "--type", "alert").stdout
+        check("staged 2: block (rules) [\"1002\"]" in shown, f"the staged verdict of an event: {shown}")
+        lab.stop(lab.daemon)
+        check(lab.curl("/index.html?name=D'Arcy")[0] == 200, "the staged rules blocked")
+        lab.start_daemon()
+        found = wait_for(lambda: (lab.ctl_json("generations").get("differences") or {}).get("differ") == 2
+                         and lab.ctl_json("generations")["differences"], 5, "differences over a restart")
+        check(found["judged"] == 4 and len(found["requests"]) == 2, f"over a restart: {found}")
         promoted = lab.ctl_json("promote")
         check(promoted["state"] == "live" and promoted["compile_ms"] == 0, f"promote: {promoted}")
         check(lab.curl("/index.html?name=O'Brien")[0] == 403, "the promoted rules do not block")

@@ -345,6 +345,7 @@ TEST_F(CollectorTest, StagedVerdictsThatDifferAreListedWithTheirRequest) {
   header.flags |= abi::kEventStagedDiffers;
   header.staged_action = abi::Action::kBlock;
   header.staged_reason = abi::Reason::kRules;
+  header.staged_score_inbound = 5;
   // As with `http_records: off`: the verdict ring alone has it.
   ASSERT_TRUE(dataplane.write(
       0, 0, abi::RecordType::kAlert, header,
@@ -359,6 +360,7 @@ TEST_F(CollectorTest, StagedVerdictsThatDifferAreListedWithTheirRequest) {
   EXPECT_EQ(answer["stricter"], 1);
   EXPECT_EQ(answer["requests"][0]["http"]["url"], "/orders/1");
   EXPECT_EQ(answer["requests"][0]["sluice"]["staged"]["rules"][0], "100200");
+  EXPECT_EQ(answer["requests"][0]["sluice"]["staged"]["scores"]["inbound"], 5);
 }
 
 TEST_F(CollectorTest, MetricsCarryTheNamesOfTheInterface) {
