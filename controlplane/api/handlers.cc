@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "controlplane/api/event_filter.h"
@@ -129,8 +129,9 @@ Response status(Services& services) {
     const abi::DataplaneSegment& segment = view->segment();
     answer["dataplane"]["pid"] = segment.pid;
     answer["dataplane"]["version"] = printable(segment.version, sizeof segment.version);
+    const std::uint64_t now = base::wall_now();  // a clock that was set back is before its start
     answer["dataplane"]["uptime_s"] =
-        (base::wall_now() - segment.start_wall_ns) / base::kNanosPerSecond;
+        now > segment.start_wall_ns ? (now - segment.start_wall_ns) / base::kNanosPerSecond : 0;
     answer["dataplane"]["workers"] = workers_json(*view);
     answer["links"] = links_json(segment);
     if (view->live() != 0) answer["generation"]["live"] = view->live();
@@ -221,7 +222,10 @@ std::string wrong_member(const std::string& path, const json& body) {
   for (const Member& member : kMembers) {
     if (member.path != path) continue;
     const auto found = body.find(member.name);
-    if (found == body.end() || found->is_null() ? member.needed : found->type() != member.type) {
+    const bool given = found != body.end() && !found->is_null();
+    const bool is_empty =
+        given && found->is_string() && found->get_ref<const std::string&>().empty();
+    if (given ? found->type() != member.type || is_empty : member.needed) {
       return std::string(member.name) + " wants " + std::string(member.wants);
     }
   }
@@ -307,6 +311,19 @@ Response generations(Services& services) {
   return {200, dump(answer)};
 }
 
+/// A parameter that is a number. False: it is something else; where there is none, `into` stays.
+bool read_number(const Request& request, const char* name, std::uint64_t& into) {
+  const std::string text = request.parameter(name);
+  if (text.empty()) return true;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, into);
+  return read.ec == std::errc() && read.ptr == end;
+}
+
+Response no_number(const char* name) {
+  return error(400, std::string(name) + " wants a number", 2);
+}
+
 Response events(Services& services, const Request& request) {
   EventFilter filter;
   const std::pair<const char*, std::string*> parameters[] = {
@@ -319,9 +336,8 @@ Response events(Services& services, const Request& request) {
   }
   telemetry::EventQuery query;
   query.wants = [&](const std::string& line) { return filter.wants(line); };
-  query.since_ns = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);
-  const std::string limit = request.parameter("limit");
-  if (!limit.empty()) query.limit = std::strtoull(limit.c_str(), nullptr, 10);
+  if (!read_number(request, "since_ns", query.since_ns)) return no_number("since_ns");
+  if (!read_number(request, "limit", query.limit)) return no_number("limit");
   std::string body = "{\"cursor\":\"" + end_cursor(services.eve_path) + "\",\"events\":[";
   bool first = true;
   for (const std::string& line : telemetry::find_events(services.eve_path, query)) {
@@ -347,9 +363,9 @@ Response read(Services& services, const Request& request) {
   if (request.path == "/v1/counters") return counters(services, request);
   if (request.path == "/v1/events") return events(services, request);
   if (request.path == "/v1/top") {
-    const std::string count = request.parameter("count");
-    return {200,
-            services.collector.top(count.empty() ? 10 : std::strtoull(count.c_str(), nullptr, 10))};
+    std::uint64_t count = 10;
+    if (!read_number(request, "count", count)) return no_number("count");
+    return {200, services.collector.top(count)};
   }
   if (request.path == "/v1/report") {
     const auto since = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);

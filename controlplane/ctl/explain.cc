@@ -65,6 +65,11 @@ void show_verdict(const json& answer) {
               coloured(verdict, verdict == "block" ? Colour::kRed : Colour::kGreen).c_str(),
               answer.value("reason", "").c_str(), answer.value("meaning", "").c_str());
   std::printf("generation  %s\n", answer.value("generation", json(0)).dump().c_str());
+  const json records = answer.value("records", json::array());
+  if (std::all_of(records.begin(), records.end(),
+                  [](const json& record) { return record.value("event_type", "") == "drop"; })) {
+    return;  // packets have neither
+  }
   const json scores = answer.value("scores", json::object());
   std::printf("scores      inbound %s, outbound %s\n",
               scores.value("inbound", json(0)).dump().c_str(),
@@ -134,7 +139,10 @@ void show_record(const json& record) {
     if (!ours.value(key, "").empty()) std::printf("  %-10s %s\n", key, ours.value(key, "").c_str());
   }
   if (ours.contains("packets")) {
-    std::printf("  %-10s %s\n", "dropped", number(ours, "packets").c_str());
+    const std::string verdict = ours.value("verdict", "");
+    const bool passed = verdict != "block";
+    std::printf("  %-10s %s%s\n", passed ? "passed" : "dropped", number(ours, "packets").c_str(),
+                verdict == "monitor" ? ", would be dropped in block" : "");
   }
   std::string done;
   for (const auto& [key, said] : {std::pair{"replied", "replied in the server's place"},

@@ -67,7 +67,8 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   command("unstage", "drop the staged generation", run_unstage);
   command("promote", "make the staged generation live", run_promote);
   command("rollback", "go back to an accepted generation", run_rollback)
-      ->add_option("GENERATION", context.generation, "default: the accepted one before");
+      ->add_option("GENERATION", context.generation, "default: the accepted one before")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{9'000'000'000'000'000}));
   command("generations", "list them, with the verdicts that differ", run_generations);
   CLI::App* mode =
       command("mode", "a switch in the place of the policy's mode; policy: none", run_mode);
@@ -226,6 +227,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& wrong) {
     app.exit(wrong);
     return kUsage;
+  }
+  // A script's variable that is not set: `mode off --service "$S"` means no switch for everything.
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word(argv[i]);
+    if (word.empty() || (word.starts_with("--") && word.ends_with("="))) {
+      return complain(context, kUsage, "an argument is empty: " + std::string(word) + "\"\"");
+    }
   }
   if (const std::string own = "/etc/sluice/" + context.instance + ".yaml";
       config->count() == 0 && context.instance != "main" && ::access(own.c_str(), F_OK) == 0) {

@@ -135,6 +135,10 @@ int run_status(const Context& context) {
   }
   std::printf("\ngeneration  live %s, staged %s", text_of(answer["generation"]["live"]).c_str(),
               text_of(answer["generation"]["staged"]).c_str());
+  if (const json& kept = answer["generation"]; kept.contains("stored")) {
+    std::printf(", last live %s", text_of(kept["stored"]).c_str());
+  }
+  std::printf("\n");
   std::printf("mode        %s%s, bypass %s\n", answer.value("mode", "").c_str(),
               answer["mode_switch"].is_null() ? "" : " (switch)",
               answer.value("bypass", false) ? coloured("on", Colour::kRed).c_str() : "off");
@@ -264,7 +268,8 @@ int run_generations(const Context& context) {
 
 int run_mode(const Context& context) {
   json answer;
-  const json body{{"mode", context.mode}, {"service", context.service}};
+  json body{{"mode", context.mode}};
+  if (!context.service.empty()) body["service"] = context.service;
   if (const int exit = tell(context, "/v1/mode", body, answer); exit != kDone) return exit;
   if (context.json) {
     print_json(answer);

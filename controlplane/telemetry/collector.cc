@@ -204,7 +204,8 @@ DaemonCounters Collector::daemon_counters_locked() {
   daemon.records_damaged = merger_.damaged();
   daemon.version = options_.version;
   daemon.commit = options_.commit;
-  if (view_) {
+  // A dataplane that has stopped enforces none, as `status` says.
+  if (view_ && view_->health() != publish::DataplaneView::Health::kStopped) {
     daemon.generation_live = view_->live();
     daemon.generation_staged = view_->staged();
   }

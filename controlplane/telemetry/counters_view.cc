@@ -184,8 +184,10 @@ void expose_workers(Exposition& out, const publish::DataplaneView& view) {
     out.sample({{"worker", worker}}, counters.flows.get());
   });
   out.family("sluice_worker_stalled", "gauge", "1 while a worker does not poll.");
+  const bool stopped = view.health() == publish::DataplaneView::Health::kStopped;
   each([&](const std::string& worker, const abi::WorkerCounters&, const Worker& source) {
-    out.sample({{"worker", worker}}, std::uint64_t{publish::DataplaneView::stalled(source)});
+    const bool stalled = !stopped && publish::DataplaneView::stalled(source);
+    out.sample({{"worker", worker}}, std::uint64_t{stalled});
   });
   out.family("sluice_held_bytes", "gauge", "Bytes waiting for a verdict.");
   each([&](const std::string& worker, const abi::WorkerCounters& counters, const Worker&) {

@@ -83,14 +83,16 @@ WRONG_USAGE = ((), ("nonsense",), ("status", "--no-such"), ("mode",), ("mode", "
                ("events", "--type", "gossip"), ("report", "--since", "soon"), ("config",),
                ("rules",), ("rules", "test"), ("rules", "cost"), ("bundle",), ("bundle", "build"),
                ("bundle", "sign"), ("bundle", "verify"), ("bundle", "install"), ("replay",),
-               ("replay", "/none.pcap"), ("rollback", "yesterday"),
+               ("replay", "/none.pcap"), ("rollback", "yesterday"), ("rollback", "-1"), ("rollback", "0"),
                ("counters", "--interval", "x"), ("counters", "--watch", "--interval", "0"),
                ("bundle", "build", "--name", "a", "--version", "-1", "--output", "x", "/etc/hostname"),
                ("bundle", "build", "--name", "a", "--version", "1", "--output", "x"),
                ("bundle", "build", "--name", "A/b", "--version", "1", "--output", "x", "/etc/hostname"),
                ("check", "/dev/null"), ("top", "--count", "0"), ("top", "--count", "-1"), ("top", "--interval", "-2"),
                ("events", "--since", "-5min"), ("events", "--limit", "-1"), ("events", "--rule", "x"),
-               ("events", "--client", "10.77.0"), ("events", "--reason", "gossip"))
+               ("events", "--client", "10.77.0"), ("events", "--client", "10.0.0.0/33"), ("events", "--reason", "gossip"),
+               # A variable of a script that is not set.
+               ("mode", "off", "--service", ""), ("mode", "off", "--service="), ("push", ""), ("stage", ""), ("explain", ""))
 
 
 def differs(value, shape, at="answer"):

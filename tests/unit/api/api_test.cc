@@ -168,6 +168,8 @@ TEST_F(ApiTest, WrongRequestsGetAnErrorAndChangeNothing) {
   EXPECT_EQ(raw("/v1/mode", "{}"), 400);
   EXPECT_EQ(raw("/v1/bypass", "{}"), 400);
   EXPECT_EQ(raw("/v1/bypass", "{\"on\":1}"), 400);
+  EXPECT_EQ(raw("/v1/push", "{\"policy\":\"\"}"), 400);
+  EXPECT_EQ(raw("/v1/mode", "{\"mode\":\"off\",\"service\":\"\"}"), 400);
   EXPECT_EQ(raw("/v1/promote", "{\"generation\":7}"), 400);
   EXPECT_EQ(raw("/v1/nothing", "{}"), 404);
   EXPECT_EQ(ctl::get(paths_.socket(), "/v1/explain/../x").status, 404);
