@@ -10,9 +10,22 @@ namespace sluice::api {
 
 using nlohmann::json;
 
+namespace {
+
+bool within(const base::IpPrefix& prefix, const json& from, const char* key) {
+  const auto address = base::IpAddress::parse(from.value(key, ""));
+  return address && prefix.contains(*address);
+}
+
+}  // namespace
+
 bool EventFilter::wants(const std::string& line) const {
-  for (const std::string* text : {&type, &verdict, &reason, &service, &client, &rule, &contains}) {
+  for (const std::string* text : {&type, &verdict, &reason, &service, &rule, &contains}) {
     if (line.find(*text) == std::string::npos) return false;
+  }
+  if (client && client->bits == 128 &&
+      line.find(client->address.to_string()) == std::string::npos) {
+    return false;
   }
   const json event = json::parse(line, nullptr, false);
   if (!event.is_object()) return false;
@@ -22,7 +35,7 @@ bool EventFilter::wants(const std::string& line) const {
   };
   if (!is(type, event, "event_type") || !is(verdict, ours, "verdict") ||
       !is(reason, ours, "reason") || !is(service, ours, "service") ||
-      (!is(client, event, "src_ip") && !is(client, ours, "client_address"))) {
+      (client && !within(*client, event, "src_ip") && !within(*client, ours, "client_address"))) {
     return false;
   }
   if (rule.empty()) return true;

@@ -3,15 +3,19 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "dataplane/base/ip_address.h"
 
 namespace sluice::api {
 
 /// Which records of eve.json are wanted; what is empty lets every one through.
 struct EventFilter {
   std::string type, verdict, reason, service;
-  std::string client;    ///< source address of the packets, or the client's by a trusted header
+  /// Of the source of the packets, or of the client by a trusted header.
+  std::optional<base::IpPrefix> client;
   std::string rule;      ///< id of a rule that matched
   std::string contains;  ///< bytes anywhere in the line
 

@@ -327,10 +327,13 @@ Response no_number(const char* name) {
 Response events(Services& services, const Request& request) {
   EventFilter filter;
   const std::pair<const char*, std::string*> parameters[] = {
-      {"type", &filter.type},        {"verdict", &filter.verdict}, {"reason", &filter.reason},
-      {"service", &filter.service},  {"client", &filter.client},   {"rule", &filter.rule},
-      {"contains", &filter.contains}};
+      {"type", &filter.type},       {"verdict", &filter.verdict}, {"reason", &filter.reason},
+      {"service", &filter.service}, {"rule", &filter.rule},       {"contains", &filter.contains}};
   for (const auto& [name, into] : parameters) *into = request.parameter(name);
+  if (const std::string client = request.parameter("client"); !client.empty()) {
+    filter.client = base::IpPrefix::parse(client);
+    if (!filter.client) return error(400, client + " is no address and no prefix", 2);
+  }
   if (const std::string cursor = request.parameter("cursor"); !cursor.empty()) {
     return {200, follow_json(services.eve_path, cursor, filter)};
   }
@@ -368,8 +371,10 @@ Response read(Services& services, const Request& request) {
     return {200, services.collector.top(count)};
   }
   if (request.path == "/v1/report") {
-    const auto since = std::strtoull(request.parameter("since_ns").c_str(), nullptr, 10);
-    return {200, telemetry::report_json(services.eve_path, since, base::wall_now())};
+    std::uint64_t since = 0;
+    if (!read_number(request, "since_ns", since)) return no_number("since_ns");
+    return {200, telemetry::report_json(services.eve_path, since, base::wall_now(),
+                                        request.parameter("service"))};
   }
   static constexpr std::string_view kExplain = "/v1/explain/";
   if (request.path.starts_with(kExplain)) {

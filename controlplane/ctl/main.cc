@@ -30,20 +30,15 @@ std::string signatures_folder() {
                                                  : SLUICE_SIGNATURES_INSTALLED;
 }
 
-/// What is wrong with the name of a reason, or with an address; empty: nothing.
+/// What is wrong with the name of a reason, or with an address or prefix; empty: nothing.
 std::string unknown_reason(const std::string& name) {
   const auto is = [&](const abi::ReasonText& reason) { return reason.name == name; };
   return std::any_of(abi::kReasonTexts.begin(), abi::kReasonTexts.end(), is)
              ? ""
              : "there is no reason " + name;
 }
-/// Records have an address in one form, and people write it in many.
-std::string to_address(std::string& text) {
-  const auto address = base::IpAddress::parse(text);
-  if (!address) return text + " is no address";
-  char canonical[base::IpAddress::kTextBytesMax];
-  text.assign(canonical, address->format(canonical));
-  return {};
+std::string no_prefix(const std::string& text) {
+  return base::IpPrefix::parse(text) ? "" : text + " is no address and no prefix";
 }
 
 std::string no_instance(const std::string& name) {
@@ -94,8 +89,8 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   events->add_option("--reason", context.reason, "of one reason only, as limit")
       ->check(CLI::Validator(unknown_reason, "REASON"));
   events->add_option("--service", context.service, "of one service only");
-  events->add_option("--client", context.client, "from one address only")
-      ->transform(CLI::Validator(to_address, "ADDRESS"));
+  events->add_option("--client", context.client, "from one address or prefix only, as 10.0.0.0/8")
+      ->check(CLI::Validator(no_prefix, "ADDRESS"));
   events->add_option("--rule", context.rule, "that one rule matched, by its id")
       ->check(CLI::Range(1, 2'147'483'647));
   events->add_option("--since", context.since, "15min, 24h, 7d ago, or 2026-01-31T12:00 (UTC)");
@@ -110,6 +105,7 @@ void declare_online(CLI::App& app, Context& context, Command& chosen) {
   CLI::App* report = command("report", "one self-contained HTML page with plots", run_report);
   report->add_option("--since", context.since, "24h, 7d ago, or 2026-01-31T12:00 (UTC)")
       ->default_str("24h");
+  report->add_option("--service", context.service, "of one service only");
   report->add_option("--output,-o", context.output, "file (default sluice-report.html; -: stdout)");
   command("explain", "everything known about one verdict", run_explain)
       ->add_option("EVENT-ID", context.event, "of a record, a reply or its X-Sluice-Event")

@@ -2,6 +2,7 @@
 // Copyright the Sluice authors
 
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "controlplane/ctl/client.h"
@@ -20,8 +21,14 @@ int run_report(const Context& context) {
     return complain(context, kUsage, "--since wants 15min, 24h, 7d or 2026-01-31T12:00");
   }
   nlohmann::json report;
-  const int exit = ask(context, "/v1/report", {{"since_ns", std::to_string(since_ns)}}, report);
+  std::map<std::string, std::string> query{{"since_ns", std::to_string(since_ns)}};
+  if (!context.service.empty()) query["service"] = context.service;
+  const int exit = ask(context, "/v1/report", query, report);
   if (exit != kDone) return exit;
+  if (!context.service.empty() && report.value("requests", 0ull) == 0) {
+    std::fprintf(stderr, "sluicectl: no request of a service %s in that time\n",
+                 context.service.c_str());
+  }
   if (context.json) {
     print_json(report);
     return kDone;

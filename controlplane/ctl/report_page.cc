@@ -226,11 +226,13 @@ std::string figure(const char* id, const std::string& value, const char* name) {
 }  // namespace
 
 std::string report_page(const json& report, const std::string& instance) {
+  const std::string service = report.value("service", "");
   std::string out =
       "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
       "content=\"width=device-width\"><title>Sluice report</title><style>";
   out += kStyle;
   out += "</style><h1>Sluice report</h1><p class=sub>instance " + escaped(instance) + ", " +
+         (service.empty() ? "" : "service " + escaped(service) + ", ") +
          time_text(number(report, "since_ns"), "%Y-%m-%d %H:%M:%S") + " to " +
          time_text(number(report, "until_ns"), "%Y-%m-%d %H:%M:%S") + " UTC</p>";
   out += "<div class=figures>";
@@ -259,6 +261,7 @@ std::string report_page(const json& report, const std::string& instance) {
       "<h2>Whole transactions</h2>" + keys + latency_plot(report, "duration_us", "duration-plot");
   out += top_table(report, "reasons", "Reasons");
   out += top_table(report, "rules", "Rules");
+  out += top_table(report, "services", "Services");
   out += top_table(report, "clients", "Clients");
   out += top_table(report, "routes", "Routes");
   out += top_table(report, "limits", "Limits");

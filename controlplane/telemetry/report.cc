@@ -41,7 +41,7 @@ struct Message {
 
 struct Sums {
   std::vector<Bucket> buckets = std::vector<Bucket>(kReportBuckets);
-  TopTable reasons, dropped, clients, routes, rules, limits;
+  TopTable reasons, dropped, services, clients, routes, rules, limits;
   std::map<std::string, Message> messages;  ///< by rule
   LatencyHistogram added, duration;
   std::uint64_t requests = 0, blocked = 0, monitored = 0, drops = 0;
@@ -88,6 +88,9 @@ void take_http(const json& event, Bucket& bucket, Sums& sums) {
     bucket.duration.add(duration);
     sums.duration.add(duration);
   }
+  if (const std::string service = ours.value("service", ""); !service.empty()) {
+    sums.services.add(service, blocked, duration);
+  }
   sums.clients.add(ours.value("client_address", event.value("src_ip", "")), blocked, duration);
   std::string route = ours.value("route", "");
   if (route.empty() && event.contains("http")) {
@@ -105,7 +108,7 @@ void take(const json& event, Bucket& bucket, Sums& sums) {
   const json& ours = event.at("sluice");
   const bool blocked = ours.value("verdict", "") == "block";
   if (type == "drop") {
-    sums.drops += event.at("drop").value("packets", std::uint64_t{0});
+    if (blocked) sums.drops += event.at("drop").value("packets", std::uint64_t{0});
     sums.dropped.add(ours.value("reason", ""), blocked, 0);
     return;
   }
@@ -122,8 +125,8 @@ void take(const json& event, Bucket& bucket, Sums& sums) {
 
 }  // namespace
 
-std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
-                        std::uint64_t until_ns) {
+std::string report_json(const std::string& eve_path, std::uint64_t since_ns, std::uint64_t until_ns,
+                        const std::string& service) {
   if (until_ns <= since_ns) until_ns = since_ns + 1;
   const std::uint64_t bucket_ns =
       std::max<std::uint64_t>(1, (until_ns - since_ns + kReportBuckets - 1) / kReportBuckets);
@@ -133,6 +136,7 @@ std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return;
     try {
+      if (!service.empty() && event.at("sluice").value("service", "") != service) return;
       take(event, sums.buckets[(time_ns - since_ns) / bucket_ns], sums);
     } catch (const json::exception&) {
       // A line of another program in our file: not ours to count.
@@ -156,7 +160,9 @@ std::string report_json(const std::string& eve_path, std::uint64_t since_ns,
                     {"added_us", percentiles(sums.added)},
                     {"duration_us", percentiles(sums.duration)},
                     {"buckets", buckets},
+                    {"service", service},
                     {"reasons", rows(sums.reasons)},
+                    {"services", rows(sums.services)},
                     {"dropped", rows(sums.dropped)},
                     {"clients", rows(sums.clients)},
                     {"routes", rows(sums.routes)},

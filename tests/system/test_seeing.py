@@ -143,9 +143,13 @@ def events_are_followed_and_filtered():
         check(count("--type", "http", "--service", "none-such") == 0, "by service")
         check(count("--type", "alert", "--client", "10.77.0.1", "--since", "1h") ==
               ATTACKS + LIMITED + 1, "by client")
+        for prefix, expected in (("10.77.0.0/24", ATTACKS + LIMITED + 1), ("10.77.0.0/31", ATTACKS + LIMITED + 1),
+                                 ("10.77.0.2/31", 0), ("fd77::/16", 0)):
+            check(count("--type", "alert", "--client", prefix) == expected, f"by the prefix {prefix}")
         check(lab.curl("/?q=evil-marker", server=SERVER6)[0] == 403, "not blocked over IPv6")
         wait_for(lambda: count("--type", "alert", "--client", "FD77:0::1") == 1, 5,
                  "by an address in another form", 0.1)
+        check(count("--type", "alert", "--client", "fd77::/16") == 1, "by a prefix of IPv6")
         check(count("--type", "audit") >= 2, "push and start in the audit")
         check(lab.ctl("events", "--since", "soon", check=False).returncode == 2, "a bad time")
 

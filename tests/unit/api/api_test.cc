@@ -173,6 +173,15 @@ TEST_F(ApiTest, WrongRequestsGetAnErrorAndChangeNothing) {
   EXPECT_EQ(raw("/v1/promote", "{\"generation\":7}"), 400);
   EXPECT_EQ(raw("/v1/nothing", "{}"), 404);
   EXPECT_EQ(ctl::get(paths_.socket(), "/v1/explain/../x").status, 404);
+  for (const char* path : {"/v1/events?limit=ten", "/v1/events?limit=-1", "/v1/events?since_ns=1h",
+                           "/v1/events?client=10.0.0", "/v1/events?client=10.0.0.0/33",
+                           "/v1/top?count=1x", "/v1/report?since_ns=24h"}) {
+    EXPECT_EQ(ctl::get(paths_.socket(), path).status, 400) << path;
+  }
+  for (const char* path : {"/v1/events?limit=10&client=10.0.0.0/8", "/v1/top?count=1",
+                           "/v1/report?since_ns=1&service=web"}) {
+    EXPECT_EQ(ctl::get(paths_.socket(), path).status, 200) << path;
+  }
   EXPECT_EQ(get("/v1/status")["mode_switch"], nullptr);
 }
 
@@ -270,9 +279,20 @@ TEST(EventFilter, LetsThroughWhatEveryPartOfItNames) {
   EXPECT_FALSE(with(&EventFilter::reason, "rule"));
   EXPECT_TRUE(with(&EventFilter::service, "web"));
   EXPECT_FALSE(with(&EventFilter::service, "we"));
-  EXPECT_TRUE(with(&EventFilter::client, "10.0.0.1"));
-  EXPECT_TRUE(with(&EventFilter::client, "::9"));
-  EXPECT_FALSE(with(&EventFilter::client, "10.0.0"));
+  const auto from = [&](const char* prefix) {
+    EventFilter filter;
+    filter.client = base::IpPrefix::parse(prefix);
+    EXPECT_TRUE(filter.client.has_value()) << prefix;
+    return filter.wants(line);
+  };
+  for (const char* prefix : {"10.0.0.1", "10.0.0.0/31", "10.0.0.0/8", "0.0.0.0/0", "::9", "0::0009",
+                             "::/64", "::8/127", "::ffff:10.0.0.1"}) {
+    EXPECT_TRUE(from(prefix)) << prefix;
+  }
+  for (const char* prefix :
+       {"10.0.0.0", "10.0.0.2/31", "11.0.0.0/8", "::8", "::a/127", "fd00::/8"}) {
+    EXPECT_FALSE(from(prefix)) << prefix;
+  }
   EXPECT_TRUE(with(&EventFilter::rule, "1001"));
   EXPECT_TRUE(with(&EventFilter::rule, "7"));
   EXPECT_FALSE(with(&EventFilter::rule, "100"));

@@ -60,18 +60,21 @@ TEST(Render, SinceIsADurationOrADate) {
 
 class ReportTest : public ::testing::Test {
  protected:
-  void add(const char* verdict, const char* url, unsigned latency_us) {
+  void add(const char* verdict, const char* url, unsigned latency_us,
+           const char* service = "orders") {
     std::ofstream(path_, std::ios::app)
         << R"({"timestamp":"2026-11-24T11:00:0)" << count_++ % 10
         << R"(.000000+0000","event_type":"http","src_ip":"10.0.0.9","http":{"http_method":"GET",)"
         << R"("url":")" << url << R"("},"sluice":{"verdict":")" << verdict
-        << R"(","reason":"rules","latency_us":)" << latency_us << R"(,"duration_us":5000}})"
+        << R"(","reason":"rules","service":")" << service << R"(","latency_us":)" << latency_us
+        << R"(,"duration_us":5000}})"
         << "\n";
   }
-  json report() {
+  json report(const std::string& service = {}) {
     // 2026-11-24T10:59:00Z and two minutes on.
     const std::uint64_t since = 1'795'517'940ULL * 1'000'000'000;
-    return json::parse(telemetry::report_json(path_, since, since + 120ULL * 1'000'000'000));
+    return json::parse(
+        telemetry::report_json(path_, since, since + 120ULL * 1'000'000'000, service));
   }
   test::TempFolder folder_;
   std::string path_ = folder_.path() + "/eve.json";
@@ -96,6 +99,36 @@ TEST_F(ReportTest, SumsRecordsByVerdictRouteAndTime) {
   for (const json& bucket : sums["buckets"]) passed += bucket["pass"].get<std::uint64_t>();
   EXPECT_EQ(passed, 7u);
   EXPECT_EQ(sums["buckets"].size(), telemetry::kReportBuckets);
+}
+
+TEST_F(ReportTest, SumsOneServiceAloneOrEachInARow) {
+  for (int i = 0; i < 3; ++i) add("pass", "/a", 3);
+  add("block", "/a", 3);
+  add("block", "/b", 3, "billing");
+  const auto drop = [&](const char* verdict, const char* service, int packets) {
+    std::ofstream(path_, std::ios::app)
+        << R"({"timestamp":"2026-11-24T11:00:00.000000+0000","event_type":"drop","drop":{"packets":)"
+        << packets << R"(},"sluice":{"verdict":")" << verdict
+        << R"(","reason":"tcp_mss","service":")" << service << "\"}}\n";
+  };
+  drop("block", "orders", 2);
+  drop("pass", "orders", 4);
+  drop("block", "billing", 8);
+  json sums = report();
+  EXPECT_EQ(sums["dropped_packets"], 10) << "without those that passed";
+  ASSERT_EQ(sums["services"].size(), 2u) << sums["services"];
+  EXPECT_EQ(sums["services"][0]["key"], "orders");
+  EXPECT_EQ(sums["services"][0]["count"], 4);
+  EXPECT_EQ(sums["services"][0]["blocked"], 1);
+  sums = report("billing");
+  EXPECT_EQ(sums["service"], "billing");
+  EXPECT_EQ(sums["requests"], 1);
+  EXPECT_EQ(sums["blocked"], 1);
+  EXPECT_EQ(sums["dropped_packets"], 8);
+  EXPECT_EQ(sums["services"].size(), 1u);
+  EXPECT_NE(report_page(sums, "main").find("service billing"), std::string::npos);
+  EXPECT_EQ(report_page(report(), "main").find("service "), std::string::npos);
+  EXPECT_EQ(report("other")["requests"], 0);
 }
 
 TEST_F(ReportTest, ARuleIsOneRowWhateverItsMessagesQuote) {
