@@ -82,6 +82,15 @@ void show_counters(const json& answer, bool cycles) {
   if (cycles) counter_rows(table, answer["workers"], "cycles");
   counter_rows(table, answer["workers"], "events_dropped");
   std::printf("%s", table.text().c_str());
+  if (answer.contains("limit_table")) {
+    const json& limits = answer["limit_table"];
+    std::printf("\nlimit table: %s of %s entries live\n", grouped(number(limits, "live")).c_str(),
+                grouped(number(limits, "entries")).c_str());
+    for (const auto& [name, pool] : answer["buffers"].items()) {
+      std::printf("packet buffers, %s: %s of %s free\n", name.c_str(),
+                  grouped(number(pool, "free")).c_str(), grouped(number(pool, "all")).c_str());
+    }
+  }
   Table requests({"service", "verdict", "reason", "requests"});
   for (const json& entry : answer["requests"]) {
     requests.row({entry.value("service", ""), entry.value("verdict", ""), entry.value("reason", ""),

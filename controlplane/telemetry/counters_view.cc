@@ -74,6 +74,20 @@ void write_worker(JsonWriter& json, const publish::DataplaneView& view, const Wo
   write_ports(json, view, counters);
 }
 
+/// The table of limits and the packet buffers, which all workers share.
+void write_room(JsonWriter& json, const abi::DataplaneSegment& segment) {
+  json.key("limit_table").open();
+  json.field("live", segment.limit_entries_live.load(std::memory_order_relaxed));
+  json.field("entries", segment.limit_entries.load(std::memory_order_relaxed)).close();
+  json.key("buffers").open();
+  for (std::size_t i = 0; i < abi::kBufferPools; ++i) {
+    json.key(abi::kBufferPoolNames[i]).open();
+    json.field("free", segment.buffers_free[i].load(std::memory_order_relaxed));
+    json.field("all", segment.buffers[i].load(std::memory_order_relaxed)).close();
+  }
+  json.close();
+}
+
 std::string service_name(const Catalogue& catalogue, std::size_t index) {
   if (index >= abi::kServicesMax) return "none";
   const std::string_view name = catalogue.service(static_cast<std::uint16_t>(index));
@@ -214,6 +228,23 @@ void expose_workers(Exposition& out, const publish::DataplaneView& view) {
   });
 }
 
+void expose_room(Exposition& out, const abi::DataplaneSegment& segment) {
+  out.family("sluice_limit_table_entries", "gauge", "Live entries of the table of limits.");
+  out.sample({}, segment.limit_entries_live.load(std::memory_order_relaxed));
+  out.family("sluice_limit_table_capacity", "gauge", "Entries that the table of limits has.");
+  out.sample({}, segment.limit_entries.load(std::memory_order_relaxed));
+  out.family("sluice_packet_buffers_free", "gauge", "Packet buffers that hold no frame.");
+  for (std::size_t i = 0; i < abi::kBufferPools; ++i) {
+    out.sample({{"pool", std::string(abi::kBufferPoolNames[i])}},
+               segment.buffers_free[i].load(std::memory_order_relaxed));
+  }
+  out.family("sluice_packet_buffers", "gauge", "Packet buffers.");
+  for (std::size_t i = 0; i < abi::kBufferPools; ++i) {
+    out.sample({{"pool", std::string(abi::kBufferPoolNames[i])}},
+               segment.buffers[i].load(std::memory_order_relaxed));
+  }
+}
+
 void expose_verdicts(Exposition& out, const publish::DataplaneView& view,
                      const Catalogue& catalogue) {
   out.family("sluice_requests_total", "counter", "Requests judged.");
@@ -305,6 +336,7 @@ std::string counters_json(const publish::DataplaneView* view, const DaemonCounte
     json.key("dataplane").open();
     json.field("state", std::string_view(publish::health_name(view->health())));
     json.field("pid", view->segment().pid).close();
+    write_room(json, view->segment());
   }
   json.key("workers").open('[');
   if (view != nullptr) {
@@ -341,6 +373,7 @@ std::string prometheus_text(const publish::DataplaneView* view, const DaemonCoun
   expose_daemon(out, view, daemon);
   if (view != nullptr) {
     expose_workers(out, *view);
+    expose_room(out, view->segment());
     expose_verdicts(out, *view, catalogue);
     expose_latency(out, *view);
   }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "dataplane/abi/counters.h"
 #include "dataplane/abi/events.h"
@@ -66,6 +67,12 @@ static_assert(sizeof(ControlSegment) <= kControlBytes);
 /// status and metrics name it.
 inline constexpr std::uint64_t kWorkerStalledNs = 1'000'000'000;
 
+/// Pools of packet buffers: those of received frames, and those of segments that we make.
+enum class BufferPool : std::uint32_t { kFrames = 0, kCrafted = 1 };
+inline constexpr std::size_t kBufferPools = 2;
+inline constexpr std::array<std::string_view, kBufferPools> kBufferPoolNames = {"frames",
+                                                                                "crafted"};
+
 enum class DataplaneState : std::uint32_t { kStarting = 0, kRunning = 1, kStopping = 2 };
 
 /// The answer to one announced generation. Writer: dataplane main thread; `generation` is stored
@@ -108,6 +115,10 @@ struct DataplaneSegment {
   std::atomic<std::uint64_t> heartbeat_ns;                    ///< main thread
   std::atomic<std::uint64_t> live, staged;                    ///< generations
   std::atomic<std::uint64_t> reclaimed;                       ///< generations freed so far
+  /// Entries of the limit table whose time has not passed, as of the last few seconds, and all.
+  std::atomic<std::uint64_t> limit_entries_live, limit_entries;
+  /// Packet buffers, by BufferPool.
+  std::atomic<std::uint64_t> buffers_free[kBufferPools], buffers[kBufferPools];
   GenerationAnswer answer_live, answer_staged;
   std::array<LinkStatus, kLinksMax> links;
   std::array<WorkerStatus, kWorkersMax> workers;

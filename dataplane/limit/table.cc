@@ -140,14 +140,15 @@ void Table::refund(const Key& key, const Rate& rate, base::Nanos now) {
   }
 }
 
-std::size_t Table::live_entries(base::Nanos now) const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < set_count_; ++i) {
+std::size_t Table::live_entries(base::Nanos now, std::size_t first, std::size_t count) const {
+  const std::size_t end = std::min(set_count_, first + count);
+  std::size_t live = 0;
+  for (std::size_t i = first; i < end; ++i) {
     for (const Entry& way : sets_[i].ways) {
-      count += __atomic_load_n(&way.arrival_ns, __ATOMIC_RELAXED) > now ? 1U : 0U;
+      live += __atomic_load_n(&way.arrival_ns, __ATOMIC_RELAXED) > now ? 1U : 0U;
     }
   }
-  return count;
+  return live;
 }
 
 }  // namespace sluice::limit

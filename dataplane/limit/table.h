@@ -73,8 +73,15 @@ class Table {
   /// Takes one charge back: another limit refused the request.
   void refund(const Key& key, const Rate& rate, base::Nanos now);
 
-  /// Entries whose time has not passed. O(table): for status, not for workers.
-  [[nodiscard]] std::size_t live_entries(base::Nanos now) const;
+  [[nodiscard]] std::size_t set_count() const { return set_count_; }
+  /// Entries whose time has not passed, of `count` sets from the first-th on (those beyond the last
+  /// have none). O(count): for status, not for workers.
+  [[nodiscard]] std::size_t live_entries(base::Nanos now, std::size_t first,
+                                         std::size_t count) const;
+  /// Of all sets.
+  [[nodiscard]] std::size_t live_entries(base::Nanos now) const {
+    return live_entries(now, 0, set_count_);
+  }
 
  private:
   struct alignas(16) Entry {

@@ -46,6 +46,8 @@ constexpr base::Nanos kHopelessAfter = 10 * base::kNanosPerSecond;
 constexpr long kTickNs = 1'000'000;
 /// Clients counted at once, by all limits together; 16 bytes each.
 constexpr std::size_t kLimitEntries = 1 << 20;
+/// Of its sets, how many are counted at once, each kMirrorInterval: 64 KiB, all in less than 3 s.
+constexpr std::size_t kLimitSetsAtOnce = 512;
 
 int run_worker(void* worker) {
   static_cast<Worker*>(worker)->run();
@@ -269,6 +271,8 @@ class Process {
       const bool healthy = check_workers(now);
       if (now >= next_mirror) {
         links_->mirror(now, segments_->dataplane(), shared_);
+        links_->count_buffers(segments_->dataplane());
+        count_limits(now);
         next_mirror = now + kMirrorInterval;
       }
       if (watchdog_ns != 0 && healthy && now >= next_watchdog) {
@@ -281,6 +285,17 @@ class Process {
       const timespec wait{0, kTickNs};
       if (::sigtimedwait(&signals_, nullptr, &wait) > 0) return;
     }
+  }
+
+  /// Looks at some sets of the table of limits, and says how many entries live after the last.
+  void count_limits(base::Nanos now) {
+    limits_live_ += limits_.live_entries(now, limits_next_, kLimitSetsAtOnce);
+    limits_next_ += kLimitSetsAtOnce;
+    if (limits_next_ < limits_.set_count()) return;
+    abi::DataplaneSegment& segment = segments_->dataplane();
+    segment.limit_entries.store(limits_.capacity(), std::memory_order_relaxed);
+    segment.limit_entries_live.store(limits_live_, std::memory_order_relaxed);
+    limits_next_ = limits_live_ = 0;
   }
 
   /// Marks workers that do not poll. False: at least one is stalled.
@@ -319,6 +334,7 @@ class Process {
   std::optional<Steering> steering_;
   Region limits_region_;
   limit::Table limits_;
+  std::size_t limits_next_ = 0, limits_live_ = 0;  ///< of count_limits()
   Region collections_region_;
   rules::CollectionTable collections_;
   base::HashKey hash_key_ = {};

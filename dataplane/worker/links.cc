@@ -154,4 +154,12 @@ void Links::mirror(base::Nanos now, abi::DataplaneSegment& segment, SharedState&
   }
 }
 
+void Links::count_buffers(abi::DataplaneSegment& segment) const {
+  const std::array<const rte_mempool*, abi::kBufferPools> pools = {pool_, crafted_pool_};
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    segment.buffers[i].store(pools[i]->size, std::memory_order_relaxed);
+    segment.buffers_free[i].store(rte_mempool_avail_count(pools[i]), std::memory_order_relaxed);
+  }
+}
+
 }  // namespace sluice::worker

@@ -34,6 +34,8 @@ class Links {
   /// Takes one side down while the other is, where the devices can; writes the state of all, and
   /// for the workers which ports take no frames.
   void mirror(base::Nanos now, abi::DataplaneSegment& segment, SharedState& shared);
+  /// Writes how many buffers there are, and are free.
+  void count_buffers(abi::DataplaneSegment& segment) const;
   [[nodiscard]] rte_mempool* crafted_pool() const { return crafted_pool_; }
   [[nodiscard]] std::uint32_t buffers() const { return buffers_; }
   [[nodiscard]] std::uint32_t buffer_bytes() const { return buffer_bytes_; }

@@ -194,6 +194,11 @@ TEST(LimitTable, RacingFirstRequestsKeepTheirDebt) {
     ASSERT_EQ(table.charge({k, k * 77}, rate, kStart).outcome, Outcome::kLimited) << "key " << k;
   }
   EXPECT_EQ(table.live_entries(kStart), kKeys);
+  std::size_t in_pieces = 0;
+  for (std::size_t set = 0; set < table.set_count(); set += 3) {
+    in_pieces += table.live_entries(kStart, set, 3);
+  }
+  EXPECT_EQ(in_pieces, kKeys);
 }
 
 }  // namespace

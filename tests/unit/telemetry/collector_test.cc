@@ -367,6 +367,11 @@ TEST_F(CollectorTest, MetricsCarryTheNamesOfTheInterface) {
   test::DataplaneSide dataplane(options_.shm, {});
   dataplane.counters(0).drop(abi::Reason::kTcpWindow);
   dataplane.counters(1).drop(abi::Reason::kTcpWindow);
+  dataplane.counters(1).note(abi::Reason::kTcpMss);
+  dataplane.segment().limit_entries_live = 7;
+  dataplane.segment().limit_entries = 9;
+  dataplane.segment().buffers_free[0] = 5;
+  dataplane.segment().buffers[1] = 6;
   dataplane.counters(0).ports[0][0].rx_packets.add(3);
   dataplane.counters(0).requests[0][2][static_cast<std::size_t>(abi::Reason::kRules)].add(4);
   dataplane.counters(1).added_latency[0].add(2);
@@ -375,9 +380,14 @@ TEST_F(CollectorTest, MetricsCarryTheNamesOfTheInterface) {
   collector.step(1, base::wall_now());
   const std::string text = collector.prometheus();
   for (const char* line : {
+           "sluice_limit_table_entries 7\n",
+           "sluice_limit_table_capacity 9\n",
+           "sluice_packet_buffers_free{pool=\"frames\"} 5\n",
+           "sluice_packet_buffers{pool=\"crafted\"} 6\n",
            "sluice_packets_total{worker=\"0\",port=\"lan0/outside\",direction=\"rx\"} 3\n",
            "sluice_drops_total{worker=\"0\",reason=\"tcp_window\"} 1\n",
            "sluice_drops_total{worker=\"1\",reason=\"tcp_window\"} 1\n",
+           "sluice_noted_total{worker=\"1\",reason=\"tcp_mss\"} 1\n",
            "sluice_requests_total{service=\"#0\",verdict=\"block\",reason=\"rules\"} 4\n",
            "sluice_events_dropped_total{ring=\"verdict\"} 0\n",
            "sluice_flows{worker=\"0\"} 0\n",
