@@ -33,6 +33,11 @@ void show_rule(const json& rule) {
     std::printf(masked ? "  %-10s masked, %s bytes\n" : "  %-10s the first bytes of %s\n",
                 masked ? "sent" : "cut", rule["sent_bytes"].dump().c_str());
   }
+  if (const json body = rule.value("body", json::object()); !body.empty()) {
+    line("sent", "not kept: the body is longer than 256 KiB; the value ended in its bytes " +
+                     body.value("from", json(0)).dump() + " to " +
+                     body.value("to", json(0)).dump());
+  }
   line("parsed", rule.value("source", ""));
   for (const json& step : rule.value("steps", json::array())) {
     line("", step.value("transformation", "") + " -> " + step.value("value", ""));

@@ -119,6 +119,9 @@ void write_match(JsonWriter& json, const RuleMatch& match, const Catalogue& cata
   if (!match.source.empty()) bytes_field(json, "source", match.source);
   if (!match.sent.empty()) bytes_field(json, "sent", match.sent);
   if (match.sent_total > match.sent.size()) json.field("sent_bytes", match.sent_total);
+  if (match.body_to != 0) {
+    json.key("body").open().field("from", match.body_from).field("to", match.body_to).close();
+  }
   if (!match.matched.empty()) bytes_field(json, "matched", match.matched);
   json.field("blocking", match.fixed.blocking != 0);
   const Catalogue::Rule* rule = catalogue.rule(match.fixed.rule_id);

@@ -64,6 +64,13 @@ bool decode(std::uint32_t type, std::span<const std::uint8_t> payload, Record& r
       RuleMatch& match = record.matches.back();
       std::memcpy(&match.sent_total, bytes.data(), sizeof match.sent_total);
       match.sent = bytes.substr(sizeof match.sent_total);
+    } else if (field.id == abi::EventFieldId::kRuleBody && !record.matches.empty()) {
+      RuleMatch& match = record.matches.back();
+      std::uint64_t places[2];
+      if (bytes.size() != sizeof places) return false;
+      std::memcpy(places, bytes.data(), sizeof places);
+      match.body_from = places[0];
+      match.body_to = places[1];
     } else if (field.id == abi::EventFieldId::kRuleMessage && !record.matches.empty()) {
       record.matches.back().message = bytes;
     } else {

@@ -17,10 +17,11 @@ namespace sluice::telemetry {
 struct RuleMatch {
   abi::EventRuleMatch fixed{};
   std::string_view target, value, matched;
-  std::string_view source;       ///< before its transformations, where they changed it
-  std::string_view sent;         ///< before it was parsed, where that changed it
-  std::uint32_t sent_total = 0;  ///< bytes before cutting and masking
-  std::string_view message;      ///< macros expanded; empty: as the catalogue has it
+  std::string_view source;                   ///< before its transformations, where they changed it
+  std::string_view sent;                     ///< before it was parsed, where that changed it
+  std::uint32_t sent_total = 0;              ///< bytes before cutting and masking
+  std::uint64_t body_from = 0, body_to = 0;  ///< where it ended in a body too long to be kept
+  std::string_view message;                  ///< macros expanded; empty: as the catalogue has it
 };
 
 /// A record of a ring, taken apart. Views point into the ring's buffer and live as long as it.

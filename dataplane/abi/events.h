@@ -43,6 +43,8 @@ enum class EventFieldId : std::uint16_t {
                       ///< where parsing changed them, and of these the first, none where masked
   kRefusedHead = 19,  ///< u32 byte of the head at which it was refused, u32 byte that what follows
                       ///< begins at: the head as it came, masked
+  kRuleBody = 20,     ///< of the kRuleMatch before it, where the body was too long to be kept: u64
+                      ///< and u64, the bytes of it in which the value ended
 };
 
 struct EventField {

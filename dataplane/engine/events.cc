@@ -99,6 +99,12 @@ class FieldWriter {
     if (!target.empty()) std::memcpy(at, target.data(), target.size());
     std::memcpy(at + target.size(), value, value_bytes);
     std::memcpy(at + target.size() + value_bytes, matched, matched_bytes);
+    if (match.body_to != 0) {
+      const std::uint64_t places[2] = {match.body_from, match.body_to};
+      char buffer[sizeof places];
+      std::memcpy(buffer, places, sizeof places);
+      text(EventFieldId::kRuleBody, {buffer, sizeof buffer});
+    }
     if (mask) return;  // a message may quote the value
     // What is masked in the value is not found among its escapes.
     const bool secret_value = holds_secret(match.value);

@@ -238,7 +238,9 @@ void set_value(TransactionState& state, const ChainRun& run, RuleMatch& match) {
   const MatchedVariable& last = state.matched[state.matched_count - 1];
   match.target = state.keep(full_name(state, last.variable, last.keyed, last.key));
   match.value_total = static_cast<std::uint32_t>(last.value.size());
-  match.origin = state.is_batch ? kNoValue : run.origin.code;
+  const bool gone = state.is_batch && run.of_batch;
+  match.origin = gone ? kNoValue : run.origin.code;
+  match.body_to = gone ? 1 : 0;  // the reader of the body says where (LongBody)
   match.value = state.keep(last.value.first(std::min(last.value.size(), abi::kMatchValueBytesMax)));
   if (run.source.size() != last.value.size() ||
       !std::equal(run.source.begin(), run.source.end(), last.value.begin())) {

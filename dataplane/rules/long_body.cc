@@ -93,10 +93,7 @@ class LongBody {
   }
 
   /// Bytes that go_on() reads: they stay where they are until it is done.
-  void wait(Bytes kept, Bytes more) {
-    waiting_[0] = kept;
-    waiting_[1] = more;
-  }
+  void wait(Bytes kept, Bytes more) { waiting_ = {kept, more}; }
   /// Bytes borrowed for the call: all are read now, and go_on() judges the batch that they fill.
   /// More than a segment has may fill several, and all but the last are judged here.
   void feed(Bytes bytes) {
@@ -313,6 +310,7 @@ class LongBody {
     return piece;
   }
   void read(Bytes piece) {
+    read_bytes_ += piece.size();
     if (json_) {
       error_ |= !error_ && !json_->feed(piece, *this);
     } else if (multipart_) {
@@ -348,6 +346,7 @@ class LongBody {
     const std::size_t last = is_form && !has_ended_ ? all.rfind(separator) : std::string_view::npos;
     cut_behind_argument_ = last != std::string_view::npos;
     judged_size_ = cut_behind_argument_ ? last : raw_size_;
+    batch_to_ -= raw_size_ - judged_size_;
     const Bytes part{raw_, judged_size_};
     if (part.empty() || !open_batch()) return end_raw();
     batch_.request_body.data = raw_;
@@ -385,6 +384,7 @@ class LongBody {
   }
 
   void begin_batch() {
+    batch_from_ = std::exchange(batch_to_, read_bytes_);
     if (reads_raw()) begin_raw();
     const std::size_t bytes = reads_raw() ? judged_size_ : batch_bytes_;
     if (batch_open_ && bytes > abi::kLongBatchBytes) batch_.grant(bytes - abi::kLongBatchBytes);
@@ -432,12 +432,12 @@ class LongBody {
                           state_.region.bytes() < abi::kTransactionBytesMax / 2;
     if (!match.blocking && (!has_room || is_reported(state_, match.rule_index))) return;
     RuleMatch copy = match;
-    copy.target = state_.keep(match.target);
-    copy.value = state_.keep(match.value);
-    copy.matched = state_.keep(match.matched);
-    copy.source = state_.keep(match.source);
-    copy.message = state_.keep(match.message);
-    copy.logdata = state_.keep(match.logdata);
+    if (match.body_to != 0) {
+      copy.body_from = batch_from_;
+      copy.body_to = batch_to_;
+    }
+    for (auto* text : {&copy.target, &copy.message, &copy.logdata}) *text = state_.keep(*text);
+    for (Bytes* part : {&copy.value, &copy.matched, &copy.source}) *part = state_.keep(*part);
     add_match(state_, copy);
   }
 
@@ -447,12 +447,13 @@ class LongBody {
   std::optional<http::JsonDecoder> json_;
   std::optional<http::MultipartDecoder> multipart_;
   std::optional<http::XmlDecoder> xml_;
-  Bytes waiting_[2] = {};
+  std::array<Bytes, 2> waiting_ = {};
   std::uint8_t* raw_ = nullptr;  ///< kRawBytes: the value under way, or the body as it came
   std::size_t node_start_ = 0;   ///< where in it the text node of XML under way begins
   std::size_t raw_size_ = 0, judged_size_ = 0, batch_bytes_ = 0, key_size_ = 0;
   std::uint64_t file_bytes_ = 0, all_files_bytes_ = 0, no_files_bytes_ = 0, argument_bytes_ = 0,
-                repeated_bytes_ = 0;
+                repeated_bytes_ = 0, read_bytes_ = 0;
+  std::uint64_t batch_from_ = 0, batch_to_ = 0;  ///< of the body, in which the batch's values end
   std::uint32_t arguments_ = 0, batch_first_ = 0;
   std::array<char, 512> key_ = {};
   bool batch_open_ = false, is_judging_ = false, has_ended_ = false;

@@ -54,6 +54,9 @@ struct RuleMatch {
   bool nolog = false;           ///< not to be reported
   /// The value of the request that matched last in its chain, for origin_of() and find_sent().
   std::uint16_t origin = kNoOrigin;
+  /// Of a body that is not kept whole, of which nothing can be found any more: the bytes of it in
+  /// which the value, or the piece of it that was judged, ended. 0, 0: of no such body.
+  std::uint64_t body_from = 0, body_to = 0;
   std::string_view target;            ///< "ARGS:q": of the last value that matched
   base::Bytes value;                  ///< transformed, cut at kMatchValueBytesMax
   base::Bytes matched;                ///< the part of it that the operator found, where known

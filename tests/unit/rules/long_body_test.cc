@@ -153,16 +153,17 @@ TEST_F(LongBodyTotals, TheRulesOwnBoundsAreForThemToJudge) {
 class LongBodyMatches : public testing::Test {
  protected:
   static Judged judge(const std::string& rules, std::size_t bytes,
-                      const std::string& end = "&c=bad2&a=bad1") {
+                      const std::string& end = "&c=bad2&a=bad1",
+                      const std::string& query = "bad0") {
     const LoadedRules loaded = load_text("SecRequestBodyAccess On\n" + rules);
     EXPECT_NE(loaded.ruleset, nullptr) << (loaded.errors.empty() ? "" : loaded.errors[0]);
     if (loaded.ruleset == nullptr) return {};
     const std::string body = "a=bad1&b=" + std::string(bytes, 'x') + end;
     Judged judged = Judge(*loaded.ruleset)
-                        .run(
-                            "POST /?q=bad0 HTTP/1.1\r\nHost: a\r\nContent-Type: "
-                            "application/x-www-form-urlencoded\r\nContent-Length: " +
-                            std::to_string(body.size()) + "\r\n\r\n" + body);
+                        .run("POST /?q=" + query +
+                             " HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                             "application/x-www-form-urlencoded\r\nContent-Length: " +
+                             std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_EQ(judged.exact, body.size() <= abi::kBodyBytesKept);
     return judged;
   }
@@ -191,6 +192,39 @@ TEST_F(LongBodyMatches, OutliveWhatALargeSegmentBringsBehindThem) {
         judge("SecRule ARGS:a \"@rx ^bad\" \"id:1,phase:2,pass,log\"\n", bytes, "");
     EXPECT_EQ(judged.ids, std::vector<std::uint32_t>{1});
     EXPECT_EQ(judged.values, Texts{"bad1"});
+  }
+}
+
+TEST_F(LongBodyMatches, SayWhereInTheBodyTheyEnded) {
+  constexpr std::uint64_t kBatch = 2 * abi::kLongBatchBytes;  // and what a large segment brings
+  for (const std::size_t bytes : kSizes) {
+    const Judged judged = judge(
+        "SecRule ARGS:q \"@streq bad0\" \"id:1,phase:2,pass,log\"\n"
+        "SecRule ARGS:a \"@streq bad1\" \"id:2,phase:2,pass,log\"\n"
+        "SecRule ARGS:c \"@streq bad2\" \"id:3,phase:2,pass,log\"\n",
+        bytes, "&c=bad2");
+    ASSERT_EQ(judged.ids, (std::vector<std::uint32_t>{1, 2, 3}));
+    const std::uint64_t size = 9 + bytes + 7;
+    EXPECT_EQ(judged.bodies[0].second, 0U) << "of the query";
+    if (bytes == 100) {
+      EXPECT_EQ(judged.bodies[1].second, 0U) << "the body is kept";
+      continue;
+    }
+    EXPECT_EQ(judged.bodies[1].first, 0U);
+    EXPECT_GE(judged.bodies[1].second, 6U);
+    EXPECT_LE(judged.bodies[1].second, kBatch);
+    EXPECT_EQ(judged.bodies[2].second, size);
+    EXPECT_LT(judged.bodies[2].first, size - 4);
+    EXPECT_GE(judged.bodies[2].first, size - kBatch);
+  }
+}
+
+TEST_F(LongBodyMatches, FindWhatTheClientSentForTheQuery) {
+  for (const std::size_t bytes : kSizes) {
+    const Judged judged = judge("SecRule ARGS \"@rx bad.0\" \"id:1,phase:2,pass,log\"\n", bytes,
+                                "&c=bad2", "bad%200");
+    EXPECT_EQ(judged.ids, std::vector<std::uint32_t>{1});
+    EXPECT_EQ(judged.sent, Texts{"bad%200"}) << bytes;
   }
 }
 

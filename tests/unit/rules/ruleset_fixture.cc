@@ -171,6 +171,7 @@ Judged Judge::run(std::string_view request, std::string_view response) {
     judged.ids.push_back(match.rule_id);
     judged.targets.emplace_back(match.target);
     judged.values.emplace_back(base::as_text(match.value));
+    judged.bodies.emplace_back(match.body_from, match.body_to);
     SentBytes sent[] = {{match.origin, {}}};
     transaction.find_sent(sent);
     judged.sent.emplace_back(base::as_text(sent[0].bytes));

@@ -33,6 +33,7 @@ struct Judged {
   abi::Verdict verdict;
   std::vector<std::uint32_t> ids;                  ///< of matches that are not nolog, in order
   std::vector<std::string> targets, values, sent;  ///< sent: Transaction::find_sent()
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> bodies;  ///< RuleMatch::body_from, body_to
   std::int32_t inbound = 0, outbound = 0;
   std::vector<std::string> tx;  ///< of Judge::tx_names, empty where unset
   std::vector<abi::Reason> limits;
