@@ -13,6 +13,7 @@ constexpr std::int64_t kWindowBytes = 30000;
 constexpr std::uint8_t kSkipped = 0x1e;  ///< an option of experiments that is skipped (RFC 4727)
 constexpr std::size_t kSackBlocksMax = 4;
 constexpr std::int64_t kAgainBytes = 4000, kJoinedBytes = 1300;
+constexpr std::size_t kEthernetBytes = 1500;
 
 }  // namespace
 
@@ -47,6 +48,7 @@ void Endpoint::start(const Options& options) {
 
 void Endpoint::emit(const Tcp& segment) {
   if (segment.has(kSyn) && segment.has(kAck) && !options_.shadow) note_timestamp(segment.ts_value);
+  if (segment.payload.size() > kEthernetBytes) count(Oddity::kLongBody);
   if (!options_.ip6_headers || !header_random_.chance(30)) {
     outbox.push_back(write_frame(segment));
     return;

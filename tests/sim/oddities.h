@@ -88,7 +88,8 @@ namespace sluice::sim {
   X(kReuseOld, "reuse_old", "a new SYN behind a reset, then data by the old numbers")       \
   X(kFinTwice, "fin_twice", "a FIN beyond a gap, and another one or data behind it")        \
   /* of honest stacks */                                                                    \
-  X(kJoined, "joined", "a retransmission joins segments, and nothing is sent beside it")
+  X(kJoined, "joined", "a retransmission joins segments, and nothing is sent beside it")    \
+  X(kLongBody, "long_body", "a body of more than 256 KiB, segments of up to 16,000 bytes")
 
 enum class Oddity : std::uint8_t {
 #define SLUICE_X(enumerator, name, meaning) enumerator,
@@ -102,7 +103,7 @@ inline constexpr std::size_t kDrawnApart = static_cast<std::size_t>(Oddity::kSac
 inline constexpr std::size_t kHostileApart = static_cast<std::size_t>(Oddity::kSackLie);
 constexpr bool is_hostile(std::size_t oddity) {
   if (oddity == static_cast<std::size_t>(Oddity::kSmallPools) ||
-      oddity == static_cast<std::size_t>(Oddity::kJoined)) {
+      oddity >= static_cast<std::size_t>(Oddity::kJoined)) {
     return false;
   }
   return (oddity >= kFirstHostile && oddity < kDrawnApart) || oddity >= kHostileApart;

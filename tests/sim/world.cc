@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 
+#include "dataplane/abi/limits.h"
 #include "tests/sim/http.h"
 #include "tests/sim/invariants.h"
 
@@ -18,6 +19,9 @@ constexpr Nanos kTick = 5 * kMilli;
 constexpr unsigned kLinuxPercent = 20;  // of the servers are like Linux
 constexpr unsigned kRecoveredBytesMin = 16;
 constexpr int kNarrowWindow = 1200;
+/// Beyond what is kept and judged whole (abi::kBodyBytesKept); a segment fills blocks of its own.
+constexpr std::size_t kLongBodyBytes = abi::kBodyBytesKept + 1000, kLongBodyMore = 300'000;
+constexpr unsigned kLargeSegmentBytes = 16'000;
 /// A connection gets on with: two blocks of each direction, a map, a list, and the quarter that no
 /// gap may take. A window of the simulator's stacks is fifteen.
 constexpr std::size_t kBlocksMin = 8;
@@ -78,11 +82,12 @@ Plan draw_apart(Plan plan) {
 
 /// And later still.
 Plan draw_last(Plan plan) {
-  Random random(plan.seed ^ 0xbbb), latest(plan.seed ^ 0xddd);
+  Random random(plan.seed ^ 0xbbb), latest(plan.seed ^ 0xddd), longest(plan.seed ^ 0xeee);
   const auto draw = [&](Oddity oddity, unsigned percent) {
     plan.oddities[static_cast<std::size_t>(oddity)] = random.chance(percent);
   };
   plan.oddities[static_cast<std::size_t>(Oddity::kJoined)] = latest.chance(20);
+  plan.oddities[static_cast<std::size_t>(Oddity::kLongBody)] = longest.chance(1);
   draw(Oddity::kSmallPools, 8);
   if (plan.honest) return plan;
   for (const Oddity oddity : {Oddity::kUrgentPointer, Oddity::kSynScale, Oddity::kFarThird,
@@ -154,6 +159,7 @@ void World::set_up(const Plan& plan) {
   options.window_scale = random.chance(70) ? static_cast<int>(random.below(8)) : -1;
   options.segment_bytes = 1 + static_cast<unsigned>(random.below(900));
   if (requests_.size() > 6000) options.segment_bytes += 300;
+  if (long_body_) options.segment_bytes = kLargeSegmentBytes;
   options.tiny_segments = has(Oddity::kTinySegments);
   options.resegment = has(Oddity::kResegment);
   options.keep_alive = has(Oddity::kKeepAlive);
@@ -220,9 +226,18 @@ void World::make_streams() {
   answered_ = 0;
   const std::size_t requests = 1 + random.below(4);
   const bool large = random.chance(3);
+  // Through a narrow window, or to the kernel with its slow timers, it would take too long; in
+  // small pools there is no room for its segments.
+  long_body_ = has(Oddity::kLongBody) && !has(Oddity::kZeroWindow) && !has(Oddity::kSmallPools) &&
+               linux == nullptr;
+  Random longer(plan_.seed ^ 0xfff);
   for (std::size_t i = 0; i < requests; ++i) {
-    const std::string request = make_request("/" + make_text(random, 10),
-                                             make_text(random, random.below(large ? 9000 : 700)));
+    const std::string target = "/" + make_text(random, 10);
+    std::string body = make_text(random, random.below(large ? 9000 : 700));
+    if (i == 0 && long_body_) {
+      body += make_text(longer, kLongBodyBytes + longer.below(kLongBodyMore));
+    }
+    const std::string request = make_request(target, body);
     if (i == 0) first_batch_ = random.chance(50) ? request.size() : std::size_t{0};
     requests_ += request;
     responses_ += response_to(request);
@@ -234,7 +249,9 @@ void World::make_streams() {
   }
   if (has(Oddity::kPlainAttack)) {
     count(Oddity::kPlainAttack);
-    requests_ += make_request("/last", std::string(random.below(400), 'x') + std::string(kBadWord));
+    const std::size_t more = long_body_ ? kLongBodyBytes + longer.below(kLongBodyMore) : 0;
+    const std::size_t before = random.below(400) + more;
+    requests_ += make_request("/last", std::string(before, 'x') + std::string(kBadWord));
     other_requests_ += make_request("/last", std::string(requests_.size() % 400, 'y'));
   }
 }

@@ -104,6 +104,7 @@ class World {
   std::string responses_;                  ///< what the server will have said
   std::size_t answered_ = 0;               ///< bytes of delivered requests that were answered
   std::size_t first_batch_ = 0;
+  bool long_body_ = false;
   std::uint16_t next_ip_id_ = 1;
 };
 
