@@ -12,8 +12,9 @@ namespace {
 
 /// As old as an acknowledgement may be at least, and as far below as data may lie.
 constexpr std::uint32_t kOldAckBytes = 65536, kOldDataBytes = 1 << 30;
-/// How far ahead of what is in sequence copies are kept, and all that may wait in sequence.
-constexpr std::size_t kAheadBytes = 256 * 1024 + 48 * 1024;
+/// How far ahead of what has left in sequence more may leave: copies are kept so far beyond what
+/// has come, and a segment that waits for the next poll may join as much that left before it.
+constexpr std::size_t kAheadBytes = 2 * abi::kOutOfOrderBytesMax + 48 * 1024;
 constexpr int kScaleMax = 14;
 /// What ends the handshake may lie as far ahead as the widest window of the simulator's stacks.
 constexpr std::int32_t kThirdAheadBytes = 32000;

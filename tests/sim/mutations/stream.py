@@ -45,7 +45,7 @@ MUTATIONS = [
      "if (segment.enforce && net::needs_normalising(packet)) net::normalise(segment.frame, packet);", ""),
     ("block_forgotten", SINK, "    sender.blocked = true;\n    return;\n", "    return;\n"),
     ("conflicts_forwarded", SINK, "checked.fate = segment.enforce ? Fate::kDrop : Fate::kForward;", ""),
-    ("syn_data_left", SHAKE, "if (packet.payload_bytes != 0) cut_payload(segment);", ""),
+    ("syn_data_left", SHAKE, "if (segment.enforce) cut_payload(segment);", ""),
     ("syn_fin_taken", SHAKE, "if ((packet.tcp_flags & kNeverWithSyn) != 0) return drop(segment, Reason::kTcpFlags);", ""),
     ("client_syn_ack_taken", SHAKE,
      "if (direction == Direction::kToServer) return drop(segment, Reason::kTcpHandshake);",
