@@ -47,6 +47,7 @@ class ArenaVector {
     if (capacity_ == size_ || !newest()) return;
     arena_->shrink_to(arena_->used() - (capacity_ - size_) * sizeof(T));
     capacity_ = size_;
+    end_used_ = arena_->used();
   }
 
   T& operator[](std::size_t index) { return items_[index]; }
