@@ -404,7 +404,7 @@ void Endpoint::deliver(std::string_view bytes) {
   }
 }
 
-void Endpoint::take_data(Tcp segment, std::int64_t offset, Nanos now) {
+void Endpoint::take_data(const Tcp& segment, std::int64_t offset, Nanos now) {
   const auto length = static_cast<std::int64_t>(segment.payload.size());
   if (length == 0 && !segment.has(kFin)) return;
   if (offset <= rcv_ && timestamps_ && segment.timestamps &&

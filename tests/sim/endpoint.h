@@ -123,7 +123,7 @@ class Endpoint {
   void on_syn(const Tcp& segment, Nanos now);
   bool sound(const Tcp& segment, std::int64_t offset, Nanos now);
   void take_ack(const Tcp& segment, Nanos now);
-  void take_data(Tcp segment, std::int64_t offset, Nanos now);
+  void take_data(const Tcp& segment, std::int64_t offset, Nanos now);
   void answer_data(Nanos now);
   void put_bytes(std::int64_t offset, std::string_view bytes);
   /// Is told of by the next acknowledgement.

@@ -425,7 +425,7 @@ std::string World::check_responses() {
 }
 
 std::string World::check_delivered() {
-  const std::string problem = check_server(at_server(), appliance_);
+  std::string problem = check_server(at_server(), appliance_);
   if (!problem.empty()) return problem;
   if (!appliance_.judges_responses()) return check_responses();
   for (const Delivered& delivered : client_.delivered) {

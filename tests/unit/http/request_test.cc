@@ -71,7 +71,7 @@ TEST(RequestParser, FieldNamesHaveIds) {
 
 TEST(RequestParser, LimitsAreExact) {
   const auto reason = [](std::string_view stream, HeadLimits limits) {
-    const std::string whole = read_requests(stream, {}, limits).reason;
+    std::string whole = read_requests(stream, {}, limits).reason;
     EXPECT_EQ(read_requests(stream, every_byte(stream.size()), limits).reason, whole);
     return whole;
   };
