@@ -134,7 +134,7 @@ inline constexpr std::size_t kLongOverlapBytes = 4096;
 inline constexpr std::size_t kLongDecoderBytes = 60 * 1024;  // of its decoder; transaction_memory
 /// Values of one worker whose scans are remembered; beyond: the oldest are scanned again.
 inline constexpr std::size_t kMemoEntries = 32'768;
-inline constexpr std::size_t kInjectionMemoEntries = 4096;  // the same for libinjection
+inline constexpr std::size_t kInjectionMemoEntries = 16384;  // the same for libinjection
 /// Steps of one transaction (a rule and a value, 64 bytes scanned, 4 units of RegexMeter): so
 /// many, and more for each byte of its heads and bodies (decoded); rule_budget.
 inline constexpr std::uint64_t kRuleStepsBase = 20'000;

@@ -17,6 +17,8 @@ constexpr std::uint64_t kSqliStepsPerToken = 4;
 /// Which value of which operator, and of which transaction where nothing is to be remembered.
 base::Hash128 name_of(const WorkerScratch& worker, abi::OperatorId id, Bytes value) {
   base::Hash128 hash = base::keyed_hash128(worker.key, value.data(), value.size());
+  // The low half says the place: both operators are asked of one value, in turn.
+  hash.low ^= static_cast<std::uint64_t>(id);
   hash.high ^= static_cast<std::uint64_t>(id) + 1;
   if (!worker.use_memo) hash.high ^= worker.transactions << 16;
   return hash;
@@ -54,9 +56,12 @@ MatchOutcome detect_injection(TransactionState& state, abi::OperatorId id, Bytes
     return entry.outcome;
   }
   std::memset(fingerprint, 0, sizeof fingerprint);
+  if (state.sqli_beyond == hash) return MatchOutcome::kLimit;
   ++worker.counts.injection_looks;
   const MatchOutcome outcome = ask(state, id, value, fingerprint);
-  if (outcome != MatchOutcome::kLimit) {  // which depends on what other values have taken
+  if (outcome == MatchOutcome::kLimit) {  // it depends on what other values have taken
+    state.sqli_beyond = hash;
+  } else {
     entry.hash = hash;
     entry.outcome = outcome;
     std::memcpy(entry.fingerprint, fingerprint, sizeof fingerprint);

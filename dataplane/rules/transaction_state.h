@@ -118,7 +118,8 @@ struct TransactionState {
   std::array<abi::Reason, 8> limits{};
   std::uint8_t limit_count = 0;
   std::uint64_t steps_left = abi::kRuleStepsBase, steps_spent = 0;
-  SqliWork sqli;  ///< of libinjection
+  SqliWork sqli;                ///< of libinjection
+  base::Hash128 sqli_beyond{};  ///< the last value that was beyond its limit: it is so once more
   std::uint64_t inspected_bytes = 0;
   std::uint64_t strict_failures = 0;                              ///< of info.strict: strict_body.h
   std::uint64_t request_body_limit = 0, response_body_limit = 0;  ///< bytes; 0: none

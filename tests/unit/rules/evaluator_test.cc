@@ -374,6 +374,14 @@ TEST(Evaluator, LibinjectionReadsEachValueOnce) {
   EXPECT_EQ(judged.ids, (Ids{1, 2, 3}));
   EXPECT_EQ(judged.tx, (std::vector<std::string>{"3", "s&sos"}));
   EXPECT_LE(judge.counts().injection_looks, 4U) << "two values, two operators";
+  const Judged both = judge.run(get("/?a=2'+or+'2'='2'--+%3Cscript%3E"));
+  EXPECT_EQ(both.ids, (Ids{1, 2, 3}));
+  EXPECT_LE(judge.counts().injection_looks, 6U) << "one value that both find something in";
+  std::string endless = "a=x'+or+";
+  for (int i = 0; i < 20'000; ++i) endless += "-~!";
+  const Judged limited = judge.run(post("application/x-www-form-urlencoded", endless));
+  EXPECT_EQ(limited.limits, std::vector<abi::Reason>{abi::Reason::kRuleBudget});
+  EXPECT_LE(judge.counts().injection_looks, 7U) << "a value beyond its tokens";
 }
 
 /// PCRE2's limit is one for each start of a match: a value of nothing but starts would have the
