@@ -8,6 +8,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "dataplane/rules/operator/sqli_words.h"
+
 // libinjection 3.9 as libmodsecurity-dev has it in its archive; that package ships no header for
 // it. The layout of its state is written out as far as it is looked at: whether a parse came to the
 // end of what it was given, and how many tokens that took, bounds its work. A test compares the
@@ -16,7 +18,8 @@ extern "C" {
 struct libinjection_sqli_state {
   const char* text;
   std::size_t bytes;
-  void *lookup, *user_data;
+  char (*lookup)(libinjection_sqli_state*, int kind, const char* word, std::size_t bytes);
+  void* user_data;
   int flags;
   std::size_t at;  ///< how far it has read
   struct {
@@ -31,10 +34,8 @@ struct libinjection_sqli_state {
   int folds, tokens;
   char room[128];  ///< for a field more, which 3.9 does not have
 };
-void libinjection_sqli_init(libinjection_sqli_state* state, const char* text, std::size_t bytes,
-                            int flags);
 const char* libinjection_sqli_fingerprint(libinjection_sqli_state* state, int flags);
-int libinjection_sqli_check_fingerprint(libinjection_sqli_state* state);
+int libinjection_sqli_not_whitelist(libinjection_sqli_state* state);
 }
 
 namespace sluice::rules {
@@ -76,9 +77,18 @@ std::size_t prefix_of(std::string_view text, std::size_t tokens) {
   return text.size();
 }
 
+/// Libinjection's look-up of words and operators, which are in one table.
+char look_up(State*, int, const char* word, std::size_t bytes) {
+  return sqli_keyword_type({word, bytes});
+}
+
 /// Reads a prefix of the value. True: more of it would change nothing.
 bool parse(State& state, std::string_view text, std::size_t prefix, int flags, SqliWork& work) {
-  libinjection_sqli_init(&state, text.data(), prefix, 0);
+  // It begins by clearing the state but for these.
+  state.text = text.data();
+  state.bytes = prefix;
+  state.lookup = look_up;
+  state.user_data = nullptr;
   libinjection_sqli_fingerprint(&state, flags);
   work.tokens_read += tokens_of(state);
   return prefix == text.size() || state.at + kLookaheadBytes < prefix;
@@ -108,15 +118,25 @@ bool parse_all(State& state, std::string_view text, int flags, SqliWork& work) {
   return false;
 }
 
+/// Whether the fingerprint is in the table, where those that are blacklisted stand behind a 0.
+bool is_blacklisted(const State& state) {
+  char text[1 + sizeof state.fingerprint];
+  text[0] = '0';
+  std::memcpy(text + 1, state.fingerprint, sizeof state.fingerprint);
+  const std::size_t bytes = strnlen(state.fingerprint, sizeof state.fingerprint);
+  return sqli_keyword_type({text, 1 + bytes}) == 'F';
+}
+
 /// One reading of the value: what stands before it in the statement is given by the quote.
 MatchOutcome check(State& state, Bytes value, int flags, SqliWork& work) {
   const std::string_view text = base::as_text(value);
   if (!parse_beginning(state, text, flags, work) && !parse_all(state, text, flags, work)) {
     return MatchOutcome::kLimit;
   }
+  if (!is_blacklisted(state)) return MatchOutcome::kNoMatch;
   state.bytes = value.size();  // it is searched for a word, and compared with token lengths
-  return libinjection_sqli_check_fingerprint(&state) != 0 ? MatchOutcome::kMatch
-                                                          : MatchOutcome::kNoMatch;
+  return libinjection_sqli_not_whitelist(&state) != 0 ? MatchOutcome::kMatch
+                                                      : MatchOutcome::kNoMatch;
 }
 
 /// check() under ANSI rules, and under MySQL's if the value has comments that MySQL reads

@@ -71,7 +71,8 @@ std::string random_phrase(test::RandomValues& values) {
       " ",       "\t",      "\xa0",   "\xe9",   "sleep", "null", "current_date",
       "_utf8",   "collate", "x",      "n",      "b",     "char", "int",
       "or",      "having",  "1.5f",   "u.user", "case",  "when", "a",
-      "waitfor", "delay",   "0b1and", "e",      "\0"};
+      "waitfor", "delay",   "0b1and", "e",      "\0",    "e1or", "funion",
+      "0b12or",  "12e",     "0xor",   "1e5fis", "0or",   "=1"};
   std::string text;
   for (std::uint32_t pieces = 1 + values.below(9); pieces > 0; --pieces) {
     text += kPieces[values.below(static_cast<std::uint32_t>(kPieces.size()))];
@@ -95,10 +96,16 @@ TEST(SqliWords, WhatTheyExcludeLibinjectionDoesNotFind) {
   EXPECT_GT(found, 5'000U);
 }
 
+TEST(SqliWords, FindsAWordBehindANumber) {
+  for (const char* text : {"1.e1or 1=1", "1.e1is null", "0 0b12or 1=1", "1e5or 1=1", "0xor 1=1"}) {
+    EXPECT_TRUE(may_be_sqli(base::as_bytes(std::string_view(text)), classes_of_text(text))) << text;
+  }
+}
+
 TEST(SqliWords, HonestValuesNeedNoLook) {
-  for (const char* text :
-       {"blue garden 12345", "8a3f2b1c-11d2-4e5f-a0b1-c2d3e4f50617", "2024-06-11T10:30:00Z",
-        "anna.smith42@mail.example", "", "-17.5", "e/f"}) {
+  for (const char* text : {"select", "763e9339a8b494e57dc12cb3", "blue garden 12345",
+                           "8a3f2b1c-11d2-4e5f-a0b1-c2d3e4f50617", "2024-06-11T10:30:00Z",
+                           "anna.smith42@mail.example", "", "-17.5", "e/f"}) {
     EXPECT_FALSE(may_be_sqli(base::as_bytes(std::string_view(text)), classes_of_text(text)))
         << text;
   }
