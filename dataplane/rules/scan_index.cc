@@ -49,10 +49,11 @@ void for_each_node(const abi::ScanSet& set, Visit visit) {
   }
 }
 
+constexpr std::size_t kRowsMax = 64;  // of one passing_rows()
+
 /// The classes of the rows that a set looks at behind its late nodes, each once.
 void add_late_rows(const Ruleset& ruleset, std::span<const std::uint64_t> patterns,
                    ScanIndex::Set& to) {
-  constexpr std::size_t kRowsMax = 64;  // of one passing_rows()
   const auto rows = ruleset.array<abi::ScanRow>(ruleset.header().rows);
   const auto classes = ruleset.array<std::uint64_t>(ruleset.header().row_classes);
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -65,6 +66,32 @@ void add_late_rows(const Ruleset& ruleset, std::span<const std::uint64_t> patter
   if (to.classes.size() <= kRowsMax) return;
   to.classes.clear();
   to.late_nodes = 0;
+}
+
+/// The classes that the rows of a set under keys ask for: the least of them, as whatever passes
+/// another passes one of these.
+void add_keyed_rows(const Ruleset& ruleset, std::span<const std::uint64_t> patterns,
+                    ScanIndex::Set& to) {
+  const auto rows = ruleset.array<abi::ScanRow>(ruleset.header().rows);
+  const auto classes = ruleset.array<std::uint64_t>(ruleset.header().row_classes);
+  std::vector<std::uint64_t> all;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const std::uint16_t pattern = rows[row].pattern;
+    if (rows[row].grams[0] == kAnyGram) continue;
+    if ((patterns[pattern / 64] >> pattern % 64 & 1) != 0) all.push_back(classes[row]);
+  }
+  to.has_keys = !all.empty();
+  std::sort(all.begin(), all.end(), [](std::uint64_t one, std::uint64_t other) {
+    return std::popcount(one) < std::popcount(other);
+  });
+  for (const std::uint64_t each : all) {
+    const bool asks_for_more =
+        std::any_of(to.keyed.begin(), to.keyed.end(),
+                    [each](std::uint64_t least) { return (least & ~each) == 0; });
+    if (asks_for_more) continue;
+    if (to.keyed.size() == kRowsMax) return to.keyed.clear();
+    to.keyed.push_back(each);
+  }
 }
 
 }  // namespace
@@ -121,12 +148,21 @@ void ScanIndex::build(const Ruleset& ruleset) {
       }
     });
     add_late_rows(ruleset, set_patterns.subspan(index * words, words), made);
+    add_keyed_rows(ruleset, set_patterns.subspan(index * words, words), made);
   }
   std::uint32_t keys = 0;
   const auto key_grams = ruleset.array<std::uint64_t>(header.key_grams);
   for (std::size_t word = 0; word < key_grams.size(); ++word) {
     word_keys[word] = keys;
     keys += static_cast<std::uint32_t>(std::popcount(key_grams[word]));
+  }
+  const auto row_classes = ruleset.array<std::uint64_t>(header.row_classes);
+  for (const abi::ScanRows& key : ruleset.array<abi::ScanRows>(header.keys)) {
+    std::uint64_t shared = ~std::uint64_t{0};
+    for (const std::uint64_t each : row_classes.subspan(key.first_row, key.row_count)) {
+      shared &= each;
+    }
+    key_classes.push_back(shared);
   }
   for (const abi::RegexSpec& regex : ruleset.array<abi::RegexSpec>(header.regexes)) {
     key_shapes.push_back(

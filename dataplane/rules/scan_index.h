@@ -44,9 +44,14 @@ struct ScanIndex {
     bool has_late = false;               ///< a node that is not plain
     std::uint64_t late_nodes = 0;        ///< node_bit() of those; 0: too many rows
     std::vector<std::uint64_t> classes;  ///< of the rows behind them
+    /// What the rows under keys ask for, without those that ask for more than another; empty: too
+    /// many, or there are none.
+    std::vector<std::uint64_t> keyed;
+    bool has_keys = false;
     WantedGrams grams;
   };
   std::vector<Set> sets;
+  std::vector<std::uint64_t> key_classes;  ///< by key: what all of its rows ask for
   std::array<std::uint32_t, abi::kGramWords>
       word_keys{};  ///< by word of `key_grams`: its first key
 
@@ -64,6 +69,14 @@ struct ScanIndex {
     return (nodes & ~rows.late_nodes) != 0 ||
            passing_rows(rows.classes.data(), static_cast<unsigned>(rows.classes.size()), classes) !=
                0;
+  }
+  /// False if no row under a key of the set lets these byte classes through.
+  [[nodiscard]] bool may_pass_key(std::uint32_t set, std::uint64_t classes) const {
+    const Set& rows = sets[set];
+    return rows.keyed.empty()
+               ? rows.has_keys
+               : passing_rows(rows.keyed.data(), static_cast<unsigned>(rows.keyed.size()),
+                              classes) != 0;
   }
   /// The set that looks at a member's value (code: VariableId * 2) or name (+ 1); kNone32: none
   /// does.

@@ -261,7 +261,8 @@ bool Scanner::step(std::uint16_t node) {
   const Bytes input = forms_[from].bytes;
   const auto id = static_cast<abi::TransformId>(transform.transform);
   const std::uint16_t lead = node_leads_[node];
-  if (lead != abi::kNone16 && max_output(id, input.size()) < leads_[lead].least) {
+  if (lead != abi::kNone16 &&
+      longest_output(id, input.size(), forms_[from].classes) < leads_[lead].least) {
     form_of_node_[node] = kNoForm;
     return true;
   }
@@ -294,7 +295,7 @@ bool Scanner::step(std::uint16_t node) {
 void Scanner::scan_form(const ValueForm& form) {
   if (!index_.may_pass(set_index_, form.nodes, form.classes)) return;
   sieve_by_class(form);
-  if (form.bytes.size() > 1) sieve_by_gram(form);
+  if (form.bytes.size() > 1 && index_.may_pass_key(set_index_, form.classes)) sieve_by_gram(form);
   if (wanted_count_ > 0) look_closely(form);
 }
 
@@ -319,7 +320,8 @@ void Scanner::sieve_by_gram(const ValueForm& form) {
     const std::size_t word = scratch_.hits[i] / 64;
     const std::uint64_t below = (std::uint64_t{1} << scratch_.hits[i] % 64) - 1;
     const auto rank = static_cast<unsigned>(std::popcount(key_grams_[word] & below));
-    sieve_rows(form, keys_[index_.word_keys[word] + rank]);
+    const std::uint32_t key = index_.word_keys[word] + rank;
+    if ((index_.key_classes[key] & ~form.classes) == 0) sieve_rows(form, keys_[key]);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "dataplane/rules/transform/transform.h"
 
+#include <algorithm>
 #include <array>
 
 #include "dataplane/base/check.h"
@@ -221,6 +222,11 @@ constexpr std::uint64_t classes_for(TransformId id) {
   return kChangesAlways;
 }
 
+/// Bytes that base64Decode knows, or at which the value ends.
+constexpr std::uint64_t kBase64Classes = kLetters | kWhitespace | class_bit(ByteClass::kUpper) |
+                                         class_bit(ByteClass::kDigit) | class_bit(ByteClass::kNul) |
+                                         classes_of_any("+/=");
+
 constexpr auto kChangeClasses = [] {
   std::array<std::uint64_t, abi::kTransformCount> table{};
   for (std::size_t i = 0; i < table.size(); ++i)
@@ -229,6 +235,12 @@ constexpr auto kChangeClasses = [] {
 }();
 
 }  // namespace
+
+std::size_t longest_output(TransformId id, std::size_t n, std::uint64_t classes) {
+  if (id != TransformId::kBase64Decode) return std::max(n, max_output(id, n));
+  const bool ends_early = (classes & class_bit(ByteClass::kNul)) != 0;
+  return (classes & ~kBase64Classes) != 0 && !ends_early ? 0 : n / 4 * 3;
+}
 
 std::uint64_t change_classes(TransformId id) {
   return kChangeClasses[static_cast<std::size_t>(id)];

@@ -34,6 +34,10 @@ struct TransformResult {
 /// The longest output for an input of n bytes.
 [[nodiscard]] std::size_t max_output(abi::TransformId id, std::size_t n);
 
+/// What comes out of `n` bytes with these classes is no longer than this, by what the classes tell;
+/// a transformation that does not change the value gives all of it back.
+[[nodiscard]] std::size_t longest_output(abi::TransformId id, std::size_t n, std::uint64_t classes);
+
 /// Bytes behind max_output() that vector stores may scribble on.
 inline constexpr std::size_t kTransformSlack = 64;
 

@@ -53,6 +53,8 @@ TEST_P(TransformTest, TurnsEachVectorIntoItsOutput) {
     EXPECT_EQ(result.outcome == TransformOutcome::kChanged, vector.input != vector.output)
         << test::show(input);
     EXPECT_LE(arena_.peak(), max_output(GetParam(), input.size()) + kTransformSlack);
+    EXPECT_LE(result.output.size(), longest_output(GetParam(), input.size(), class_bitmap(input)))
+        << test::show(input);
     arena_ = base::Arena(memory_);
   }
 }
@@ -88,6 +90,8 @@ TEST_P(TransformTest, KeepsItsPromisesOverRandomValues) {
     ASSERT_EQ(result.outcome == TransformOutcome::kChanged, base::as_text(result.output) != text);
     ASSERT_LE(result.output.size(), std::max(max_output(GetParam(), text.size()), text.size()));
     ASSERT_LE(arena.peak(), max_output(GetParam(), text.size()) + kTransformSlack);
+    ASSERT_LE(result.output.size(), longest_output(GetParam(), text.size(), class_bitmap(input)))
+        << test::show(input);
     if (!may_change(GetParam(), class_bitmap(input))) {
       ASSERT_EQ(result.outcome, TransformOutcome::kUnchanged) << test::show(input);
     }
