@@ -182,7 +182,7 @@ base::Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config,
   options.resident = environment.allocate_pool != nullptr;  // as the other pools of a process
   auto rules_state = rules::WorkerState::create(options);
   if (!rules_state.ok()) return rules_state.error();
-  state->sizes.push_back({"rules", 1, options.transaction_bytes + options.scratch_bytes});
+  state->sizes.push_back({"rules", 1, options.bytes()});
   state->rules_state = std::move(rules_state).value();
   state->context.rules_state = state->rules_state.get();
   state->context.slice_cycles = slice_cycles(config.slice_ns);

@@ -204,13 +204,13 @@ JsonDecoder::Token JsonDecoder::begin_value(const std::uint8_t*& at, const std::
     return begin_scalar(State::kNumber);
   }
   const base::Bytes rest(at, end);
-  for (std::uint8_t i = 0; i < kLiterals.size(); ++i) {
+  for (std::size_t i = 0; i < kLiterals.size(); ++i) {
     if (byte != static_cast<std::uint8_t>(kLiterals[i][0])) continue;
     const std::size_t size = kLiterals[i].size();
     if (rest.size() >= size && std::memcmp(at, kLiterals[i].data(), size) == 0) {
       return whole_value(at, i == kNullLiteral ? 0 : size, size);
     }
-    literal_ = i;
+    literal_ = static_cast<std::uint8_t>(i);
     literal_at_ = 0;
     return begin_scalar(State::kLiteral);
   }

@@ -108,6 +108,7 @@ base::Result<EalInfo> start_eal(const EalSettings& settings) {
   for (const std::string& device : settings.pci) words.insert(words.end(), {"-a", device});
 
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0) {
     return base::Error{std::string("the EAL of DPDK does not start: ") + rte_strerror(rte_errno) +

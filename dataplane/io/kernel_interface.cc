@@ -49,7 +49,7 @@ std::string kernel_interface(const std::string& device) {
   if (is("af_packet") || is("af_xdp")) return devarg(device, "iface");
   if (!is("pcap")) return "";
   for (const char* name : {"iface", "tx_iface", "rx_iface", "rx_iface_in"}) {
-    if (const std::string found = devarg(device, name); !found.empty()) return found;
+    if (std::string found = devarg(device, name); !found.empty()) return found;
   }
   return "";
 }

@@ -389,7 +389,7 @@ bool run_phase(TransactionState& state, std::uint8_t phase) {
     return true;
   }
   plan.mark_due(state, due);
-  if (is_stopped(state)) {  // whatever made it due before
+  if (is_stopped(state) || state.long_scan != nullptr) {  // whatever made it due before
     due[state.next_position / 64] |= std::uint64_t{1} << state.next_position % 64;
   }
   const std::uint32_t first = next_due({due, plan.words()}, state.next_position);
@@ -407,7 +407,15 @@ bool run_phase(TransactionState& state, std::uint8_t phase) {
     const abi::Rule& rule = rules[index];
     if (state.unscanned_body != kNoValue && plan.reads_body(position)) {
       if (wants_body(state, rule)) {
-        scan_body(state, ask_for_body(state, position));
+        // What MATCHED_* hold for this rule does not outlive the slice.
+        const bool stops = std::exchange(state.stops, state.stops && state.matched_count == 0);
+        const bool is_scanned = scan_body(state, ask_for_body(state, position));
+        state.stops = stops;
+        if (!is_scanned) {
+          state.next_position = position;
+          state.current_rule = nullptr;
+          return false;
+        }
         plan.mark_due(state, due);
       }
       if (!plan.may_match(state, position)) {
@@ -441,6 +449,7 @@ bool run_phase(TransactionState& state, std::uint8_t phase) {
 
 void give_up_stopped(TransactionState& state) {
   if (state.stopped != nullptr) state.stopped->is_stopped = false;
+  give_up_scan(state);
 }
 
 void run_deferred(TransactionState& state) {

@@ -143,7 +143,9 @@ class LongBody {
 
  public:
   void drop() {
-    if (batch_open_) batch_.region.release();
+    if (!batch_open_) return;
+    give_up_scan(batch_);
+    batch_.region.release();
     batch_open_ = false;
   }
   /// What is known at the end only, for the rules' last run over the request.
@@ -256,7 +258,7 @@ class LongBody {
     batch_open_ = true;
     batch_first_ = batch_.values.size();
     batch_.stage = Stage::kScan;
-    batch_.next_value = batch_first_;
+    batch_.next_scan = 2 * batch_first_;
     batch_.next_position = 0;
     batch_.is_batch = true;
     batch_.steps_left = abi::kRuleStepsBase;

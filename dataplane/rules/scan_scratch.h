@@ -5,9 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
+#include "dataplane/abi/limits.h"
 #include "dataplane/abi/names.h"
 #include "dataplane/abi/ruleset.h"
+#include "dataplane/base/arena.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/rules/candidates.h"
 #include "dataplane/rules/grams.h"
@@ -39,18 +42,62 @@ constexpr std::size_t kFormsMax = 48;  // a chain has at most 32 steps; beyond: 
 constexpr std::size_t kStepsMax = 96;
 constexpr std::size_t kWaitingMax = 16;
 
-/// Memory of the scanner, of one worker. `wanted` is zero between scans; forms, steps and waiting
-/// values mean nothing between calls, and are here because a call would have to clear them.
+/// Where the scans of a value are. What is not in use means nothing between values: clearing it
+/// would be work for each.
+struct ScanProgress {
+  Item item;
+  bool one_form;             ///< every node gives the value itself
+  std::uint8_t current;      ///< the form under way
+  std::size_t wanted_count;  ///< patterns that the sieves have left of it
+  std::size_t form_count, step_count;
+  std::size_t found_count;  ///< beyond kChecksMax: more than the memo takes
+  std::uint16_t found[Memo::kChecksMax];
+
+  // Of a value whose scans may stop.
+  bool stops = false;
+  bool is_full;  ///< the arena of its forms is: to be scanned at a stretch instead
+  bool has_forms, is_sieved;
+  std::uint16_t next_node;  ///< of the forms: those before it are made
+  std::size_t wanted_done;
+};
+
+/// What the scans of a value fill.
+struct ScanMemory {
+  ValueForm forms[kFormsMax];
+  KnownStep steps[kStepsMax];
+  std::uint8_t form_of_node[abi::kTransformNodesMax];
+  std::uint16_t wanted[abi::kScanPatternsMax];
+};
+
+/// A value whose scans stop between two units of work, with memory for its forms that outlives the
+/// call. A worker has few; a transaction holds one at most, and one that needs one waits.
+struct LongScan {
+  WaitingValue of;
+  ScanProgress progress;
+  ScanMemory memory;
+  base::Arena arena;
+  std::uint64_t steps_left, steps_spent;  ///< of the transaction, before it
+  bool is_taken = false;
+};
+
+/// Memory of the scanner, of one worker. `is_wanted` is zero between forms.
 struct ScanScratch {
   std::uint64_t asked_checks[std::size_t{abi::kNone16} / 64 + 1] = {};  ///< of scan_body()
   std::uint64_t asked_patterns[abi::kScanPatternsMax / 64] = {};
-  std::uint64_t wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
-  std::uint16_t wanted_list[abi::kScanPatternsMax] = {};  ///< the same as numbers
+  std::uint64_t is_wanted[abi::kScanPatternsMax / 64] = {};  ///< a bit per pattern
   GramSet grams;
   Gram hits[abi::kGramCount];
-  ValueForm forms[kFormsMax];
-  KnownStep steps[kStepsMax];
   WaitingValue waiting[kWaitingMax];
+  ScanMemory memory;  ///< of the values that are scanned at a stretch
+  LongScan long_scans[abi::kLongScans];
+
+  /// nullptr: all are taken.
+  LongScan* take_long_scan() {
+    for (LongScan& scan : long_scans) {
+      if (!std::exchange(scan.is_taken, true)) return &scan;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace sluice::rules

@@ -14,14 +14,18 @@ namespace sluice::rules {
 void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
                   match_event_handler on_match, void* context);
 
-/// Scans every value from number `next_value` of the state on, and its name, for all patterns that
+/// Scans every value, and its name, from number `next_scan` of the state on, for all patterns that
 /// any rule of any phase looks for in it, and notes the candidates. O(bytes of the values) with a
-/// factor for the forms that transformations give them. False: the slice is over, call it again.
-/// REQUEST_BODY is put off: scan_body().
+/// factor for the forms that transformations give them. False: the slice is over, call it again: it
+/// stops between values, and between two scans of a long one. REQUEST_BODY is put off: scan_body().
 [[nodiscard]] bool scan_values(TransactionState& state);
 
-/// Scans REQUEST_BODY if that was put off. only_asked: for the checks that have a bit in the
-/// worker's scan.asked_checks, and nothing else.
-void scan_body(TransactionState& state, bool only_asked);
+/// Scans REQUEST_BODY, which was put off (`unscanned_body`). only_asked: for the checks that have a
+/// bit in the worker's scan.asked_checks, and nothing else. False: the slice is over, call it again
+/// with the same.
+[[nodiscard]] bool scan_body(TransactionState& state, bool only_asked);
+
+/// The scans of a long value that have stopped are not gone on with.
+void give_up_scan(TransactionState& state);
 
 }  // namespace sluice::rules

@@ -44,6 +44,7 @@ class Slice {
     next_look_ = steps + kStepsPerLook;
     return __rdtsc() >= end_;
   }
+  [[nodiscard]] bool is_limited() const { return cycles_ != 0; }
   [[nodiscard]] bool ends_with_each_unit() const { return cycles_ == 1; }
   /// Another transaction, whose steps are counted apart, or a unit that took long.
   void look_soon() { next_look_ = 0; }

@@ -67,7 +67,7 @@ class ArenaScope {
 void begin_phase(TransactionState& state, std::uint8_t phase) {
   state.phase = phase;
   state.stage = Stage::kScan;
-  state.next_value = state.values.size();
+  state.next_scan = 2 * state.values.size();
   state.next_position = 0;
 }
 
@@ -263,6 +263,7 @@ void Transaction::finish() {
 void Transaction::release() {
   if (state_ == nullptr) return;
   Region region = state_->region;
+  give_up_scan(*state_);
   if (state_->long_body != nullptr) drop_long_body(*state_);
   state_ = nullptr;
   region.release();

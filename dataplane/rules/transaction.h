@@ -179,6 +179,11 @@ class WorkerState {
     /// Persistent collections; outlives the state. Null: they stay empty.
     const CollectionTable* collections = nullptr;
     bool resident = false;  ///< all of it touched now, so that none is later
+
+    /// Of memory that are mapped for it.
+    [[nodiscard]] std::size_t bytes() const {
+      return transaction_bytes + scratch_bytes + abi::kLongScans * abi::kLongScanArenaBytes;
+    }
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);
   WorkerState(const WorkerState&) = delete;

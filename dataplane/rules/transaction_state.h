@@ -88,9 +88,10 @@ struct TransactionState {
   // Where go_on() goes on.
   Stage stage = Stage::kDone;
   bool stops = false;               ///< this call may stop at the end of the slice
-  std::uint32_t next_value = 0;     ///< kScan
+  std::uint32_t next_scan = 0;      ///< kScan: Item::code of the next value or name
   std::uint32_t next_position = 0;  ///< kRules: into the phase's list
   StoppedChain* stopped = nullptr;  ///< kRules: a chain that stops between two of its values
+  LongScan* long_scan = nullptr;    ///< a value that stops between two of its scans
 
   // Of the rule that is being evaluated.
   std::uint32_t matched_count = 0;  ///< since the last rule that did not match

@@ -20,7 +20,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   if (!memo.ok()) return memo.error();
   auto injections = InjectionMemo::create();
   if (!injections.ok()) return injections.error();
-  const std::size_t bytes = options.transaction_bytes + options.scratch_bytes;
+  const std::size_t bytes = options.bytes();
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return base::Error{"no memory for the rules of a worker"};
@@ -35,7 +35,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   std::unique_ptr<WorkerState> state(new (std::nothrow) WorkerState);
   if (state != nullptr) {
     state->scratch_.reset(new (std::nothrow) WorkerScratch(
-        mapped.first(options.transaction_bytes), mapped.subspan(options.transaction_bytes),
+        mapped.first(options.transaction_bytes),
+        mapped.subspan(options.transaction_bytes, options.scratch_bytes),
         std::move(context).value(), std::move(memo).value(), std::move(injections).value()));
   }
   if (state == nullptr || state->scratch_ == nullptr) {
@@ -43,6 +44,11 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
     return base::Error{"no memory for the rules of a worker"};
   }
   state->scratch_->mapped = mapped;
+  std::size_t at = options.transaction_bytes + options.scratch_bytes;
+  for (LongScan& scan : state->scratch_->scan.long_scans) {
+    scan.arena = base::Arena(mapped.subspan(at, abi::kLongScanArenaBytes));
+    at += abi::kLongScanArenaBytes;
+  }
   state->scratch_->index = options.index;
   state->scratch_->use_memo = options.memo;
   if (options.collections != nullptr) {

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "dataplane/abi/segments.h"
 #include "tests/unit/engine/engine_rig.h"
@@ -26,10 +28,10 @@ RigOptions in_slices(abi::Mode mode = abi::Mode::kBlock) {
 
 constexpr unsigned kFin = net::kFin | net::kAck, kRst = net::kRst | net::kAck;
 
-/// A form of that many fields.
-std::string form(std::size_t fields, const std::string& last) {
+/// A form of that many fields, with `value` each.
+std::string form(std::size_t fields, const std::string& last, const std::string& value = "carrot") {
   std::string body;
-  for (std::size_t i = 0; i < fields; ++i) body += "f" + std::to_string(i) + "=carrot&";
+  for (std::size_t i = 0; i < fields; ++i) body += "f" + std::to_string(i) + "=" + value + "&";
   body += "last=" + last;
   return "POST /items HTTP/1.1\r\nHost: orders\r\nContent-Type: "
          "application/x-www-form-urlencoded\r\n"
@@ -193,6 +195,48 @@ TEST(Slices, AServersResetGivesTheWorkUp) {
   EXPECT_FALSE(rig.engine->judging());
   EXPECT_EQ(rig.pins(), 0U);
   EXPECT_EQ(rig.kept(), 0U);
+}
+
+/// Its scans may stop, nothing is known of it, and it has all pairs of what the rules look for.
+std::string long_value(unsigned number) {
+  return "at-tt-ta-ac-ck" + std::to_string(number) + std::string(abi::kLongScanBytes, '-');
+}
+
+/// A worker has room for so many values whose scans have stopped; others wait for theirs.
+TEST(Slices, MoreValuesThanCanStopWaitTheirTurn) {
+  EngineRig rig(in_slices());
+  constexpr unsigned kClients = 3 * abi::kLongScans;
+  std::vector<std::unique_ptr<Dialog>> dialogs;
+  std::vector<std::string> requests;
+  for (unsigned i = 0; i < kClients; ++i) {
+    requests.push_back(form(3, i % 2 == 0 ? "carrot" : "attack", long_value(i)));
+    dialogs.push_back(std::make_unique<Dialog>(rig, 40000 + i));
+    dialogs.back()->handshake();
+    dialogs.back()->client(requests.back());
+  }
+  EXPECT_GT(rig.judge_on(), kClients);
+  for (unsigned i = 0; i < kClients; ++i) {
+    EXPECT_EQ(dialogs[i]->server_read() == requests[i], i % 2 == 0) << i;
+  }
+  EXPECT_EQ(rig.pins(), kClients / 2) << "the good ones wait for their responses";
+}
+
+TEST(Slices, WorkThatIsGivenUpMakesRoom) {
+  EngineRig rig(in_slices());
+  for (unsigned slices = 0; slices < 40; ++slices) {
+    Dialog dialog(rig, 40000 + slices);
+    dialog.handshake();
+    dialog.client(form(3, "carrot", long_value(slices)));
+    for (unsigned i = 0; i < slices; ++i) rig.poll();
+    dialog.server({}, kRst);
+    EXPECT_FALSE(rig.engine->judging());
+  }
+  Dialog dialog(rig, 50000);
+  dialog.handshake();
+  const std::string request = form(3, "carrot", long_value(50));
+  dialog.client(request);
+  for (int i = 0; i < 1000 && rig.engine->judging(); ++i) rig.poll();
+  EXPECT_EQ(dialog.server_read(), request);
 }
 
 TEST(Slices, AConnectionThatIsForgottenGivesTheWorkUp) {

@@ -141,5 +141,45 @@ TEST(Slices, FindingValuesAgainIsNoProgress) {
   EXPECT_LT(judge.stops, 450U);
 }
 
+/// Between the forms of a value, and between the patterns that are looked for in each.
+TEST(Slices, AValueStopsBetweenItsScans) {
+  std::string rules = "SecRequestBodyAccess On\n", words;
+  for (int i = 0; i < 20; ++i) {
+    const std::string word = "word" + std::string(1, static_cast<char>('a' + i));
+    words += word + "%2f";
+    rules += "SecRule ARGS \"@rx " + word + "[/(]x*\\d\" \"id:" + std::to_string(100 + i) +
+             ",phase:2,pass,log,t:none" + (i % 2 == 0 ? ",t:urlDecode" : ",t:htmlEntityDecode") +
+             "\"\n";
+  }
+  // As an argument the slashes are decoded once, and those behind %25 once more.
+  std::string filler;
+  while (filler.size() < 3000) filler += "%2541&#47;";
+  const std::string request =
+      post("application/x-www-form-urlencoded", "a=" + words + "7" + filler);
+  const Judged judged = judge(rules, request);
+  EXPECT_EQ(judged.ids, Ids{119});
+  const LoadedRules loaded = load_text(rules);
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge in_slices(*loaded.ruleset);
+  (void)in_slices.run(request);
+  EXPECT_GT(in_slices.stops, 20U) << "three forms, and the patterns of each";
+}
+
+/// What the forms of a value that may stop have no room for is scanned at a stretch, at the same
+/// steps; and an evaluation that is given up makes room for the next.
+TEST(Slices, AValueWithTooManyLongFormsIsScannedAtAStretch) {
+  const std::string hex = "t:hexEncode,";
+  const std::string request = post("text/plain", std::string(250'000, 'j') + "%2f");
+  const Judged judged = judge(
+      "SecRequestBodyAccess On\n"
+      "SecRule REQUEST_BODY \"@rx 6a6a2532(?:66)$\" \"id:1,phase:2,pass,log,t:none,t:hexEncode\"\n"
+      "SecRule REQUEST_BODY \"@rx j/$\" \"id:2,phase:2,pass,log,t:none,t:urlDecode\"\n"
+      "SecRule REQUEST_BODY \"@rx ^x*3{2}\" \"id:3,phase:2,pass,log,t:none," +
+          hex + hex + hex + hex + "t:none," + hex + hex + hex + "t:base64Encode\"\n",
+      request);
+  EXPECT_EQ(judged.ids, (Ids{1, 2}));
+  EXPECT_TRUE(judged.limits.empty());
+}
+
 }  // namespace
 }  // namespace sluice::rules::test
