@@ -127,11 +127,16 @@ class Planner {
       case OperatorId::kStreq: {
         if (!op.expanded.is_constant() || op.expanded.constant().empty()) return false;
         const std::string text(op.expanded.constant());
-        // What must begin with a text is another pattern than what holds it somewhere.
-        const bool begins = op.id == OperatorId::kBeginsWith || op.id == OperatorId::kStreq;
-        key = (begins ? "L" : "l") + text;
+        // What must begin with a text, or be it, is another pattern than what holds it somewhere.
+        const bool whole = op.id == OperatorId::kStreq;
+        const bool begins = whole || op.id == OperatorId::kBeginsWith;
+        key = (whole ? "s" : begins ? "L" : "l") + text;
         pattern.expressions.push_back({escape(text), HS_FLAG_DOTALL, 0, false});
         pattern.needs = literal_needs({text});
+        for (Need& need : pattern.needs) {
+          constexpr std::uint64_t kUpper = rules::class_bit(rules::ByteClass::kUpper);
+          if (whole) need.forbidden = ~(rules::classes_of_any(text) | kUpper);
+        }
         pattern.lead = lead_of((begins ? "\\A" : "") + escape(text));
         return true;
       }

@@ -15,8 +15,11 @@ namespace sluice::compile {
 
 using Codes = std::string;  ///< of rules::code_of()
 
-inline constexpr std::size_t kTextsMax = 32;  // exact texts that are multiplied out
+inline constexpr std::size_t kTextsMax = 64;  // exact texts that are multiplied out
 inline constexpr std::size_t kTextBytesMax = 24;
+/// Of texts that are not multiplied out with the next part's: so many codes of it follow them, if
+/// that makes no more than so many.
+inline constexpr std::size_t kBeginningMax = 2, kBeginningsMax = 512;
 inline constexpr std::size_t kClassCodesMax =
     7;  // a class of more codes than this is no letter of a text
 
@@ -63,7 +66,7 @@ class Sequence {
       fits = std::all_of(texts.begin(), texts.end(),
                          [](const Codes& text) { return text.size() <= kTextBytesMax; });
     }
-    if (!fits) return flush(part.texts);
+    if (!fits) return flush_before(part.texts);
     unique_texts(texts);
     run_ = std::move(texts);
   }
@@ -85,6 +88,22 @@ class Sequence {
   }
 
  private:
+  /// What has come so far, each text with what `next` begins with.
+  void flush_before(const std::vector<Codes>& next) {
+    for (std::size_t length = kBeginningMax; length > 0; --length) {
+      std::vector<Codes> beginnings;
+      for (const Codes& text : next) beginnings.push_back(text.substr(0, length));
+      unique_texts(beginnings);
+      if (run_.size() * beginnings.size() > kBeginningsMax) continue;
+      std::vector<Codes> longer;
+      for (const Codes& before : run_) {
+        for (const Codes& beginning : beginnings) longer.push_back(before + beginning);
+      }
+      run_ = std::move(longer);
+      break;
+    }
+    flush(next);
+  }
   void flush(std::vector<Codes> next) {
     is_exact_ = false;
     needs_ = both(needs_, needs_of(run_));

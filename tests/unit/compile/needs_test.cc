@@ -72,6 +72,8 @@ const char* const kPatterns[] = {
     R"(\A(?i:un)(?!x)ion\b|^\s*(?=i)id\Z)",
     R"((?:^|[;(])a(?:\z|b))",
     R"(\A[^a]?\Gb*+\.|\A(?:\s*\b)*from)",
+    R"((?:\x5c|%(?:2f|5c|c0%af|u221[56])|0x(?:2f|5c)|\/)(?:%(?:2e|u002e|c0%ae)|\.(?:%00|\?)?|\?\.?|0x2e){2}(?:\x5c|%(?:2f|5c)|\/))",
+    R"((?:[a-f]|x[0-2])?(?:[;:.,]|(?:\b|c)id)+(?:[<=>]|y[0-2]|\s))",
 };
 
 TEST(Needs, NoMatchFailsThem) {
@@ -82,7 +84,7 @@ TEST(Needs, NoMatchFailsThem) {
       "union",       "SELECT",   "from",         "http://",        "1.2.3.4", "cat", "onload=",
       "<?php",       "having",   "if not exist", "for %a in() do", "bde",     "ff",  "abc",
       "C:\\windows", "selected", "''",           "\xac\xed",       "id",      "xw",  "aabccd",
-      "AB.-$",       "char("};
+      "AB.-$",       "char(",    "/..",          "\\?.",           "%2f%2e"};
   std::size_t matches = 0;
   for (const char* pattern : kPatterns) {
     const auto regex = rules::Regex::compile(pattern);
@@ -119,6 +121,15 @@ TEST(Needs, ExcludeHonestValues) {
   EXPECT_TRUE(meets(literal_needs({"/etc/passwd", "boot.ini"}), "C:/BOOT.INI"));
   EXPECT_FALSE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "31415926535"));
   EXPECT_TRUE(meets(regex_needs(R"(^(?:4294967295|127\.0\.0\.1)$)"), "4294967295"));
+}
+
+TEST(Needs, PartsOfManyTextsStandSideBySide) {
+  const Needs way_up = regex_needs(
+      R"((?:\x5c|%(?:2f|5c|c0%af|u221[56])|0x(?:2f|5c)|\/)(?:%(?:2e|u002e|c0%ae)|\.(?:%0[01]|\?)?|\?\.?|0x2e){2}(?:\x5c|%(?:2f|5c)|\/))");
+  EXPECT_TRUE(meets(way_up, "a/../b"));
+  EXPECT_TRUE(meets(way_up, "a%2f%2e?/b"));
+  EXPECT_FALSE(meets(way_up, "text/html,application/xml;q=0.9,*/*;q=0.8"));
+  EXPECT_FALSE(meets(way_up, "/garden/5042?blue0=a.b&river1=12%3A30"));
 }
 
 TEST(Needs, SetsOfManySignsNeedOneOfThem) {
