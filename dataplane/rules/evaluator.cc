@@ -22,9 +22,6 @@ namespace sluice::rules {
 
 namespace {
 
-/// Values of a target that are found again for each slice in less time than one takes.
-inline constexpr std::size_t kStoppedValuesMax = 1024;
-
 /// What a member of MATCHED_VARS was before its transformations: at its place among them, unless
 /// some are left out there. O(matches).
 Item matched_item(const TransactionState& state, Bytes value, std::size_t place) {
@@ -126,20 +123,20 @@ bool is_other_client(const TransactionState& state, const abi::Rule& rule,
 
 /// What collect() gave before the slice: the same as then, at no steps.
 std::span<const TargetValue> collect_again(TransactionState& state, const abi::RuleTarget& target,
-                                           const CandidateSet* candidates) {
+                                           const CandidateSet* candidates, std::uint16_t& next) {
   const std::uint64_t left = std::exchange(state.steps_left, ~std::uint64_t{0});
   const std::uint64_t spent = state.steps_spent;
-  const std::span<const TargetValue> values = collect(state, target, candidates);
+  const std::span<const TargetValue> values = collect(state, target, candidates, &next);
   state.steps_left = left;
   state.steps_spent = spent;
   state.worker->slice.go_on();
   return values;
 }
 
-/// The values of a target from number `first` on. Between two of those that a scan has a name for,
-/// which nothing changes meanwhile, the chain may stop.
+/// The values of a target, from where it stopped if it did. Between two of those that a scan has a
+/// name for, which nothing changes meanwhile, the chain may stop.
 bool test_target(TransactionState& state, const abi::Rule& rule, const abi::RuleTarget& target,
-                 std::size_t first, ChainRun& run) {
+                 const StoppedTarget* stopped, ChainRun& run) {
   if (state.removal_count > 0 && is_target_removed(state, rule, target)) return false;
   if (is_other_client(state, rule, target)) return false;
   if (target.is_count != 0) {
@@ -153,22 +150,28 @@ bool test_target(TransactionState& state, const abi::Rule& rule, const abi::Rule
   const CandidateSet wanted(state.candidates, scanned ? rule.check : abi::kNone32,
                             state.worker->candidate_bits);
   const CandidateSet* candidates = scanned ? &wanted : nullptr;
-  const auto values =
-      first == 0 ? collect(state, target, candidates) : collect_again(state, target, candidates);
-  const bool may_stop = values.size() <= kStoppedValuesMax;
-  for (std::size_t i = first; i < values.size(); ++i) {
-    const TargetValue& value = values[i];
-    if (may_stop && i != first && value.item.exists() && state.slice_over() &&
-        stop_chain(state, run)) {
-      state.stopped->value = i;
-      return matched;
+  StoppedTarget at = stopped != nullptr ? *stopped : StoppedTarget{};
+  bool goes_on = stopped != nullptr, has_tested = false;
+  for (;;) {
+    std::uint16_t next = at.first;
+    const auto values = std::exchange(goes_on, false)
+                            ? collect_again(state, target, candidates, next)
+                            : collect(state, target, candidates, &next);
+    for (; at.value < values.size(); ++at.value) {
+      const TargetValue& value = values[at.value];
+      if (has_tested && value.item.exists() && state.slice_over() && stop_chain(state, run)) {
+        state.stopped->at = at;
+        return matched;
+      }
+      has_tested = true;
+      if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
+      if (!state.spend(1)) return matched;
+      run.place = at.before + at.value;
+      if (test_value(state, rule, value, run)) matched = true;
     }
-    if (state.removal_count > 0 && is_value_removed(state, rule, value)) continue;
-    if (!state.spend(1)) return matched;
-    run.place = i;
-    if (test_value(state, rule, value, run)) matched = true;
+    if (next == kNoValue || state.failed()) return matched;
+    at = {next, at.before + values.size(), 0};
   }
-  return matched;
 }
 
 /// One rule or link, without its actions after the match. is_stopped(): it is not known yet.
@@ -182,17 +185,17 @@ bool match_link(TransactionState& state, const abi::Rule& rule, ChainRun& run) {
   const std::size_t arena_used = state.worker->arena.used();
   bool matched = false;
   std::uint32_t first_target = 0;
-  std::size_t first_value = 0;
+  const StoppedTarget* stopped = nullptr;
   if (is_stopped(state)) {
     state.stopped->is_stopped = false;
     matched = state.stopped->has_matched;
     first_target = state.stopped->target;
-    first_value = state.stopped->value;
+    stopped = &state.stopped->at;
   }
   const auto targets = state.ruleset->array<abi::RuleTarget>(state.header().targets)
                            .subspan(rule.first_target, rule.target_count);
   for (std::uint32_t i = first_target; i < rule.target_count; ++i) {
-    if (test_target(state, rule, targets[i], std::exchange(first_value, 0), run)) matched = true;
+    if (test_target(state, rule, targets[i], std::exchange(stopped, nullptr), run)) matched = true;
     if (is_stopped(state)) {
       state.stopped->has_matched = matched;
       state.stopped->target = i;

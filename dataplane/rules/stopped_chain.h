@@ -29,6 +29,13 @@ struct ChainRun {
   bool of_batch = false;       ///< matched a value that only this batch has
 };
 
+/// A target between two of its values.
+struct StoppedTarget {
+  std::uint16_t first = kNoValue;  ///< of the members that are collected together, by number
+  std::size_t before = 0;          ///< members before those
+  std::size_t value = 0;           ///< of those
+};
+
 /// A chain between two values of one of its rules. Made when one stops first, then used again.
 struct StoppedChain {
   ChainRun run;
@@ -36,7 +43,7 @@ struct StoppedChain {
   bool has_matched = false;  ///< the rule did, on a value before
   std::uint32_t link = 0;    ///< the rule, by index
   std::uint32_t target = 0;  ///< of its targets
-  std::size_t value = 0;     ///< of what collect() gives for the target
+  StoppedTarget at;
   std::uint32_t matched_count = 0;
   /// Values that matched and lay in the worker's arena.
   std::uint8_t* memory = nullptr;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "dataplane/abi/names.h"
 #include "dataplane/rules/matcher.h"
@@ -53,11 +55,13 @@ Source source_of(VariableId variable) {
 /// Writes target values one behind the other into the worker's arena.
 class Collector {
  public:
-  Collector(TransactionState& state, const abi::RuleTarget& target, const CandidateSet* candidates)
+  Collector(TransactionState& state, const abi::RuleTarget& target, const CandidateSet* candidates,
+            bool in_parts = false)
       : state_(state),
         target_(target),
         candidates_(candidates),
-        variable_(static_cast<VariableId>(target.variable)) {}
+        variable_(static_cast<VariableId>(target.variable)),
+        most_(in_parts ? kCollectedMax : std::numeric_limits<std::size_t>::max()) {}
 
   [[nodiscard]] bool is_candidate(Item item) const {
     return candidates_ == nullptr || (item.exists() && candidates_->contains(item));
@@ -94,6 +98,7 @@ class Collector {
   [[nodiscard]] bool is_other_key(std::string_view key) const {
     return target_.selector == Selector::kKey && target_.key.bytes != key.size();
   }
+  [[nodiscard]] bool is_full() const { return count_ >= most_; }
   [[nodiscard]] std::span<const TargetValue> values() const { return {first_, count_}; }
   [[nodiscard]] VariableId variable() const { return variable_; }
 
@@ -102,6 +107,7 @@ class Collector {
   const abi::RuleTarget& target_;
   const CandidateSet* candidates_;
   VariableId variable_;
+  std::size_t most_;
   TargetValue* first_ = nullptr;
   std::size_t count_ = 0;
 };
@@ -185,22 +191,43 @@ void collect_persistent(TransactionState& state, const abi::RuleTarget& target, 
   if (built_in && !found) to.add_member(wanted, base::as_bytes(*built_in), {});
 }
 
-void collect_lists(TransactionState& state, Collector& to) {
+/// The members of the lists from value `first` on; kNoValue: all. Where the rest begins, if it is
+/// full.
+std::uint16_t collect_lists(TransactionState& state, Collector& to, std::uint16_t first) {
   const Source source = source_of(to.variable());
-  for (std::uint8_t list = 0; list < source.count; ++list) {
-    for (std::uint16_t i = state.values.first(source.lists[list]); i != kNoValue;) {
+  std::uint8_t list = 0;
+  if (first != kNoValue) {
+    while (source.lists[list] != state.values.at(first).variable) ++list;
+  }
+  for (; list < source.count; ++list) {
+    std::uint16_t i = std::exchange(first, kNoValue);
+    if (i == kNoValue) i = state.values.first(source.lists[list]);
+    while (i != kNoValue) {
       const Value& value = state.values.at(i);
       if (to.is_other_key(value.key())) {
         i = value.next;
         continue;
       }
+      if (to.is_full()) return i;
       const bool added =
           source.names ? to.add_member(value.key(), base::as_bytes(value.key()), Item::of_name(i))
                        : to.add_member(value.key(), value.view(), Item::of_value(i));
-      if (!added) return;
+      if (!added) return kNoValue;
       i = value.next;
     }
   }
+  return kNoValue;
+}
+
+/// The selector is a path: the members of each are a list of their own.
+std::uint16_t collect_tree(TransactionState& state, Collector& to, std::uint16_t first) {
+  for (std::uint16_t i = first != kNoValue ? first : state.values.first(VariableId::kXml);
+       i != kNoValue; i = state.values.at(i).next) {
+    if (to.is_full()) return i;
+    const Value& value = state.values.at(i);
+    if (!to.add_member(value.key(), value.view(), Item::of_value(i))) break;
+  }
+  return kNoValue;
 }
 
 void collect_scalar(TransactionState& state, VariableId variable, Collector& to) {
@@ -253,8 +280,10 @@ bool selects(TransactionState& state, Selector selector, std::string_view wanted
 }
 
 std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target,
-                                     const CandidateSet* candidates) {
-  Collector collector(state, target, candidates);
+                                     const CandidateSet* candidates, std::uint16_t* next) {
+  Collector collector(state, target, candidates, next != nullptr);
+  const std::uint16_t first = next != nullptr ? *next : kNoValue;
+  std::uint16_t rest = kNoValue;
   const VariableId variable = collector.variable();
   switch (abi::variable_info(variable).kind) {
     case abi::VariableKind::kScalar:
@@ -268,12 +297,7 @@ std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTar
       collect_persistent(state, target, collector);
       break;
     case abi::VariableKind::kTree:
-      // The selector is a path: the members of both paths are lists of their own.
-      for (std::uint16_t i = state.values.first(VariableId::kXml); i != kNoValue;
-           i = state.values.at(i).next) {
-        const Value& value = state.values.at(i);
-        if (!collector.add_member(value.key(), value.view(), Item::of_value(i))) break;
-      }
+      rest = collect_tree(state, collector, first);
       break;
     case abi::VariableKind::kCollection:
       if (variable == VariableId::kMatchedVars || variable == VariableId::kMatchedVarsNames) {
@@ -282,10 +306,11 @@ std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTar
         const std::string_view field = rule_field(state, state.text(target.key));
         collector.add({base::as_bytes(field), state.text(target.key), variable, true, {}});
       } else {
-        collect_lists(state, collector);
+        rest = collect_lists(state, collector, first);
       }
       break;
   }
+  if (next != nullptr) *next = rest;
   return collector.values();
 }
 

@@ -19,11 +19,17 @@ struct TargetValue {
   Item item;   ///< what scans call it, if it is scanned
 };
 
+/// Members of a long list that are collected at once.
+inline constexpr std::size_t kCollectedMax = 256;
+
 /// The values of a target as they are now, selector and exclusions of the rule applied, in order of
 /// arrival; in the worker's arena. Fails the transaction when that is full. O(members).
-/// candidates: if given, only those of them.
+/// candidates: if given, only those of them. next: if given, at most kCollectedMax values of the
+/// request, from value number *next on (kNoValue: the first), and it becomes the number of the one
+/// that the next call is to begin with, kNoValue where there is none.
 std::span<const TargetValue> collect(TransactionState& state, const abi::RuleTarget& target,
-                                     const CandidateSet* candidates = nullptr);
+                                     const CandidateSet* candidates = nullptr,
+                                     std::uint16_t* next = nullptr);
 
 /// `&TARGET`: how many there are, exclusions not applied (as ModSecurity v3 does).
 std::uint32_t count_values(TransactionState& state, const abi::RuleTarget& target);

@@ -141,6 +141,35 @@ TEST(Slices, FindingValuesAgainIsNoProgress) {
   EXPECT_LT(judge.stops, 450U);
 }
 
+/// Members are collected in parts, over the lists of which a collection is made.
+TEST(Slices, ARuleStopsBetweenTheMembersOfALongList) {
+  const auto fields = [](const std::string& name, int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += "&" + name + std::to_string(i) + "=abc" + name;
+    return text.substr(1);
+  };
+  const std::string body = fields("b", 700) + "&last=xyz";
+  const std::string request = "POST /?" + fields("q", 300) +
+                              " HTTP/1.1\r\nHost: a.example\r\nContent-Type: "
+                              "application/x-www-form-urlencoded\r\nContent-Length: " +
+                              std::to_string(body.size()) + "\r\n\r\n" + body;
+  const LoadedRules loaded = load_text(
+      "SecRequestBodyAccess On\n"
+      "SecRule ARGS|!ARGS:q7|!ARGS:b7 \"@rx abc(?:q|b)\" \"id:1,phase:2,pass,log,setvar:tx.n=+1\"\n"
+      "SecRule ARGS \"@rx abcb|xyz\" \"id:2,phase:2,pass,log,setvar:tx.m=+1\"\n"
+      "SecRule ARGS_NAMES \"@rx ^[qb]\\d\" \"id:3,phase:2,pass,log,setvar:tx.k=+1\"\n");
+  ASSERT_NE(loaded.ruleset, nullptr);
+  Judge in_slices(*loaded.ruleset);
+  in_slices.tx_names = {"n", "m", "k"};
+  const Judged judged = in_slices.run(request);
+  EXPECT_EQ(judged.tx, (std::vector<std::string>{"998", "701", "1000"}));
+  EXPECT_EQ(judged.values, (std::vector<std::string>{"abcb", "xyz", "b699"}));
+  EXPECT_GT(in_slices.stops, 2000U);
+  Judge at_a_stretch(*loaded.ruleset);
+  at_a_stretch.slice_cycles = 0;
+  EXPECT_EQ(at_a_stretch.run(request).steps, judged.steps);
+}
+
 /// Between the forms of a value, and between the patterns that are looked for in each.
 TEST(Slices, AValueStopsBetweenItsScans) {
   std::string rules = "SecRequestBodyAccess On\n", words;
