@@ -166,12 +166,13 @@ inline constexpr std::size_t kReplyBytesMax = 1024;  // head and problem details
 /// How long the rules go on for what one segment brings, in ns; then poll() goes on with them, a
 /// slice at a time, and others are served between.
 inline constexpr std::uint64_t kSliceNs = 150'000;
-/// Values of at least so many bytes whose scans may stop at the end of a slice; of one worker so
-/// many at once: a further one waits for its turn before it begins.
-inline constexpr std::size_t kLongScanBytes = 2048;
-inline constexpr std::size_t kLongScans = 4;
-/// For the forms of one of them; full: it is scanned at a stretch.
-inline constexpr std::size_t kLongScanArenaBytes = 4u << 20;
+/// Values of at least so many bytes whose scans may stop at the end of a slice. Of one worker there
+/// are so many of these and of the bodies below at once: a further one waits before it begins.
+inline constexpr std::size_t kLongWorkBytes = 2048;
+inline constexpr std::size_t kSlicedBodyBytes = 16 * 1024;  // JSON and multipart: the same
+inline constexpr std::size_t kLongWorks = 4;
+/// For the forms, or the decoder, of one of them; full: a value is scanned at a stretch.
+inline constexpr std::size_t kLongWorkArenaBytes = 4u << 20;
 /// Timers, waiting replies and connections with work left over that one poll() handles.
 inline constexpr std::size_t kTimersPerPoll = 64;
 /// Where fewer than one in so many transactions of a worker is free, requests that have been

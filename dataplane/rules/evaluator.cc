@@ -392,7 +392,7 @@ bool run_phase(TransactionState& state, std::uint8_t phase) {
     return true;
   }
   plan.mark_due(state, due);
-  if (is_stopped(state) || state.long_scan != nullptr) {  // whatever made it due before
+  if (is_stopped(state) || state.long_work != nullptr) {  // whatever made it due before
     due[state.next_position / 64] |= std::uint64_t{1} << state.next_position % 64;
   }
   const std::uint32_t first = next_due({due, plan.words()}, state.next_position);
@@ -452,7 +452,7 @@ bool run_phase(TransactionState& state, std::uint8_t phase) {
 
 void give_up_stopped(TransactionState& state) {
   if (state.stopped != nullptr) state.stopped->is_stopped = false;
-  give_up_scan(state);
+  state.give_up_work();
 }
 
 void run_deferred(TransactionState& state) {

@@ -144,7 +144,7 @@ class LongBody {
  public:
   void drop() {
     if (!batch_open_) return;
-    give_up_scan(batch_);
+    batch_.give_up_work();
     batch_.region.release();
     batch_open_ = false;
   }

@@ -1,121 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the Sluice authors
 
-#include <cstring>
-#include <functional>
+#include <new>
 
 #include "dataplane/http/content_decoder.h"
-#include "dataplane/http/json.h"
-#include "dataplane/http/multipart.h"
 #include "dataplane/http/query.h"
 #include "dataplane/http/xml.h"
-#include "dataplane/rules/request_parts.h"
-#include "dataplane/rules/scalars.h"
-#include "dataplane/rules/strict_body.h"
+#include "dataplane/rules/body_reader.h"
 
 namespace sluice::rules {
 
 namespace {
-
-/// Joins pieces into one text in the transaction's region; the next text goes behind it. A text
-/// that stands in `source`, which must outlive the transaction's phase, byte for byte is not
-/// copied: copies of one part of an upload, each larger than the last, would fill the region.
-class Joiner {
- public:
-  explicit Joiner(TransactionState& state, Bytes source = {}) : state_(state), source_(source) {}
-
-  void append(Bytes piece) {
-    if (piece.empty() || state_.failed()) return;
-    if (size_ == 0) borrowed_ = rest_of_source(piece.data());
-    if (!borrowed_.empty()) {
-      if (continues(piece)) {
-        size_ += piece.size();
-        return;
-      }
-      const Bytes before = borrowed_.first(size_);
-      borrowed_ = {};
-      size_ = 0;
-      copy(before);
-    }
-    copy(piece);
-  }
-  /// What was appended since the last take().
-  Bytes take() {
-    const Bytes text{borrowed_.empty() ? start_ : borrowed_.data(), size_};
-    if (borrowed_.empty()) {
-      start_ += size_;
-      capacity_ -= size_;
-    }
-    borrowed_ = {};
-    size_ = 0;
-    return text;
-  }
-  [[nodiscard]] std::size_t size() const { return size_; }
-  /// What was appended behind the first `start` bytes; it stays where it is.
-  [[nodiscard]] Bytes behind(std::size_t start) const { return {start_ + start, size_ - start}; }
-
- private:
-  [[nodiscard]] Bytes rest_of_source(const std::uint8_t* at) const {
-    const std::less<> before;
-    const std::uint8_t* const begin = source_.data();
-    if (source_.empty() || before(at, begin) || !before(at, begin + source_.size())) return {};
-    return source_.subspan(static_cast<std::size_t>(at - begin));
-  }
-  /// What a decoder holds back and gives later comes from elsewhere, but is what stands there.
-  [[nodiscard]] bool continues(Bytes piece) const {
-    return piece.size() <= borrowed_.size() - size_ &&
-           std::memcmp(borrowed_.data() + size_, piece.data(), piece.size()) == 0;
-  }
-  void copy(Bytes piece) {
-    if (piece.empty() || state_.failed()) return;
-    const std::size_t needed = size_ + piece.size();
-    if ((start_ == nullptr || needed > capacity_) && !grow(needed)) return;
-    std::memcpy(start_ + size_, piece.data(), piece.size());
-    size_ += piece.size();
-  }
-  bool grow(std::size_t needed) {
-    const std::size_t capacity = needed + needed / 2 + 256;
-    auto* larger = state_.region.allocate_array<std::uint8_t>(capacity);
-    if (larger == nullptr) {
-      state_.fail_memory();
-      return false;
-    }
-    if (start_ != nullptr) std::memcpy(larger, start_, size_);
-    start_ = larger;
-    capacity_ = capacity;
-    return true;
-  }
-  TransactionState& state_;
-  Bytes source_;
-  Bytes borrowed_;  ///< of the source, from where the text begins; empty: it is copied
-  std::uint8_t* start_ = nullptr;
-  std::size_t size_ = 0, capacity_ = 0;
-};
-
-/// Names and values of a decoder become arguments.
-struct ArgumentSink {
-  ArgumentSink(TransactionState& to, VariableId list) : state(to), variable(list), text(to) {}
-  void name(Bytes piece) { name_text.append(piece); }
-  void value(Bytes piece) { text.append(piece); }
-  void end() {
-    const std::uint32_t limit = state.header().settings.arguments_limit;
-    const std::uint32_t count =
-        state.values.count(VariableId::kArgsGet) + state.values.count(variable);
-    const Bytes key = name_text.take(), member = text.take();
-    if (state.failed()) return;
-    if (limit != 0 && count >= limit) {
-      over_limit = true;
-      note_strict(state, abi::strict_bit(abi::Strict::kArguments));
-      return;
-    }
-    add_member(state, variable, base::as_text(key), member);
-  }
-  TransactionState& state;
-  VariableId variable;
-  Joiner text;
-  Joiner name_text{state};
-  bool over_limit = false;
-};
 
 void read_urlencoded(TransactionState& state, bool is_labelled = true) {
   bool invalid = state.values.first(VariableId::kUrlencodedError) != kNoValue &&
@@ -145,16 +40,6 @@ void read_urlencoded(TransactionState& state, bool is_labelled = true) {
   if (!is_labelled) return;
   set_scalar(state, VariableId::kUrlencodedError, invalid ? "1" : "0");
   check_repeated_names(state, VariableId::kArgsPost);
-}
-
-void read_json(TransactionState& state) {
-  http::JsonDecoder decoder(state.worker->arena, json_limits(state));
-  ArgumentSink sink(state, VariableId::kArgs);
-  bool good = decoder.feed(state.request_body.view(), sink);
-  if (good) good = decoder.finish(sink);
-  fail_json(state, decoder.reason());
-  note_strict(state, decoder.strict_failures());
-  set_body_error(state, !good || sink.over_limit, decoder.error_text());
 }
 
 /// What servers make of a body that go by its bytes: JSON under another label (`curl -d` says form)
@@ -215,82 +100,31 @@ void read_xml(TransactionState& state) {
   set_body_error(state, !good, decoder.error_text());
 }
 
-struct MultipartSink {
-  explicit MultipartSink(TransactionState& to)
-      : state(to),
-        data(to, to.request_body.view()),
-        keeps_content(is_used(to, VariableId::kFilesTmpContent)) {}
-
-  void part_begin(const http::MultipartPart& part) {
-    name = state.keep(part.name);
-    filename = state.keep(part.filename);
-    file_bytes = 0;
-    if (state.failed()) return;
-    add_member(state, VariableId::kMultipartName, name, base::as_bytes(name));
-    if (!part.has_filename) return;
-    add_member(state, VariableId::kMultipartFilename, filename, base::as_bytes(filename));
-  }
-  void part_header(std::string_view line) {
-    if (state.failed()) return;
-    add_member(state, VariableId::kMultipartPartHeaders, name, base::as_bytes(state.keep(line)));
-  }
-  void part_data(Bytes piece) {
-    if (filename.empty() || keeps_content) data.append(piece);
-    file_bytes += piece.size();
-  }
-  void part_end() {
-    if (state.failed()) return;
-    if (filename.empty()) {
-      no_files_bytes += file_bytes;
-      return add_member(state, VariableId::kArgsPost, name, data.take());
-    }
-    add_member(state, VariableId::kFiles, name, base::as_bytes(filename));
-    const std::string_view size =
-        state.keep(number_text(state, static_cast<std::int64_t>(file_bytes)));
-    add_member(state, VariableId::kFilesSizes, name, base::as_bytes(size));
-    if (keeps_content) add_member(state, VariableId::kFilesTmpContent, name, data.take());
-    all_files_bytes += file_bytes;
-  }
-
-  TransactionState& state;
-  Joiner data;
-  std::string_view name, filename;
-  std::uint64_t file_bytes = 0, all_files_bytes = 0, no_files_bytes = 0;
-  bool keeps_content;
-};
-
-void read_multipart(TransactionState& state) {
-  const http::MultipartBoundary boundary = http::multipart_boundary(request_content_type(state));
-  http::MultipartDecoder decoder(state.worker->arena, boundary);
-  MultipartSink sink(state);
-  decoder.feed(state.request_body.view(), sink);
-  if (state.request_body.size > 0) decoder.finish(sink);  // an empty body is no error
-  if (decoder.reason() != abi::Reason::kNone) state.fail(decoder.reason());
-  note_strict(state, decoder.strict_failures());
-  set_multipart_flags(state, decoder.flags());
-  set_body_error(state, decoder.flags().error, decoder.error_text());
-  set_no_files_error(state, sink.no_files_bytes);
-  set_number(state, VariableId::kFilesCombinedSize, sink.all_files_bytes);
+/// Bodies whose decoder stops between two pieces are read by a BodyReader.
+bool is_read_in_pieces(const TransactionState& state) {
+  return state.processor == http::BodyProcessor::kJson ||
+         state.processor == http::BodyProcessor::kMultipart;
 }
 
-void read_with_processor(TransactionState& state) {
-  const bool is_multipart = state.processor == http::BodyProcessor::kMultipart;
-  if (!is_multipart && state.processor != http::BodyProcessor::kNone &&
-      set_no_files_error(state, state.request_body.size)) {
-    return;
-  }
+void read_at_once(TransactionState& state) {
   switch (state.processor) {
     case http::BodyProcessor::kNone:
       return set_body_error(state, false, {});
     case http::BodyProcessor::kUrlencoded:
       return read_urlencoded(state);
-    case http::BodyProcessor::kMultipart:
-      return read_multipart(state);
-    case http::BodyProcessor::kJson:
-      return read_json(state);
     case http::BodyProcessor::kXml:
       return read_xml(state);
+    case http::BodyProcessor::kMultipart:
+    case http::BodyProcessor::kJson:
+      return;
   }
+}
+
+/// The body is longer than SecRequestBodyNoFilesLimit, where that needs no reading.
+bool is_over_no_files_limit(TransactionState& state) {
+  return state.processor != http::BodyProcessor::kMultipart &&
+         state.processor != http::BodyProcessor::kNone &&
+         set_no_files_error(state, state.request_body.size);
 }
 
 /// Undoes Content-Encoding: what rules see is what the application will see.
@@ -346,6 +180,31 @@ void set_full_request(TransactionState& state) {
   const Bytes text = all.take();
   set_scalar(state, VariableId::kFullRequest, base::as_text(text));
   set_number(state, VariableId::kFullRequestLength, text.size());
+}
+
+/// What comes before the processor. False: there is nothing for it to read.
+bool open_body(TransactionState& state) {
+  decode_content(state);
+  if (state.failed()) return false;
+  const std::uint64_t limit = state.request_body_limit;
+  const bool over = limit != 0 && state.request_body.total > limit;
+  set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
+  check_body_label(state, state.request_body.view());
+  return !is_over_no_files_limit(state);
+}
+
+void close_body(TransactionState& state) {
+  if (reads_otherwise(state) && !state.failed()) read_otherwise(state);
+  const std::size_t arena_used = state.worker->arena.used();
+  if (state.request_body.size > 0) {
+    if (shows_raw_body(state)) {
+      set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+    }
+    set_number(state, VariableId::kRequestBodyLength, state.request_body.total);
+  }
+  set_combined_size(state);
+  set_full_request(state);
+  state.worker->arena.shrink_to(arena_used);
 }
 
 }  // namespace
@@ -418,30 +277,48 @@ bool set_no_files_error(TransactionState& state, std::uint64_t bytes) {
 }
 
 void add_body_values(TransactionState& state) {
-  read_with_processor(state);
+  if (!is_over_no_files_limit(state)) read_at_once(state);
   if (!shows_raw_body(state)) return;
   set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
 }
 
-void add_request_body(TransactionState& state) {
-  decode_content(state);
-  if (state.failed()) return;
-  const std::uint64_t limit = state.request_body_limit;
-  const bool over = limit != 0 && state.request_body.total > limit;
-  set_scalar(state, VariableId::kInboundDataError, over ? "1" : "0");
-  check_body_label(state, state.request_body.view());
-  read_with_processor(state);
-  if (reads_otherwise(state) && !state.failed()) read_otherwise(state);
-  const std::size_t arena_used = state.worker->arena.used();
-  if (state.request_body.size > 0) {
-    if (shows_raw_body(state)) {
-      set_scalar(state, VariableId::kRequestBody, base::as_text(state.request_body.view()));
+bool add_request_body(TransactionState& state) {
+  if (state.long_work == nullptr) {
+    LongWork* work = nullptr;
+    const bool in_slices = is_read_in_pieces(state) &&
+                           state.request_body.size >= state.least_to_stop(abi::kSlicedBodyBytes);
+    if (in_slices && (work = state.worker->scan.take_long_work()) == nullptr) return false;
+    state.long_work = work;
+    const bool opened = open_body(state);
+    if (!opened || !is_read_in_pieces(state)) {
+      state.give_up_work();
+      if (state.failed()) return true;
+      if (opened) read_at_once(state);
+      close_body(state);
+      return true;
     }
-    set_number(state, VariableId::kRequestBodyLength, state.request_body.total);
+    base::Arena& arena = work != nullptr ? work->arena : state.worker->arena;
+    void* memory = arena.allocate(sizeof(BodyReader), alignof(BodyReader));
+    if (memory == nullptr) {
+      state.give_up_work();
+      state.fail(abi::Reason::kTransactionMemory);
+      return true;
+    }
+    auto* reader = new (memory) BodyReader(state, arena);
+    if (work == nullptr) {
+      while (reader->read() && !state.failed()) {
+      }
+      close_body(state);
+      return true;
+    }
+    work->body = reader;
   }
-  set_combined_size(state);
-  set_full_request(state);
-  state.worker->arena.shrink_to(arena_used);
+  while (state.long_work->body->read() && !state.failed()) {
+    if (state.slice_over_now()) return false;
+  }
+  state.give_up_work();
+  close_body(state);
+  return true;
 }
 
 }  // namespace sluice::rules

@@ -15,7 +15,8 @@ void add_request_head(TransactionState& state, const http::RequestHead& head);
 void add_response_head(TransactionState& state, const http::ResponseHead& head);
 
 /// The variables of the whole request body: decodes it with the processor that is set. O(body).
-void add_request_body(TransactionState& state);
+/// False: the slice is over, call it again.
+[[nodiscard]] bool add_request_body(TransactionState& state);
 /// The same for a part of a body, read by its processor as if it were whole.
 void add_body_values(TransactionState& state);
 /// ARGS_COMBINED_SIZE, where a rule reads it: of the arguments that there are and of `more` bytes

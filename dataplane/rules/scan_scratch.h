@@ -69,14 +69,19 @@ struct ScanMemory {
   std::uint16_t wanted[abi::kScanPatternsMax];
 };
 
-/// A value whose scans stop between two units of work, with memory for its forms that outlives the
-/// call. A worker has few; a transaction holds one at most, and one that needs one waits.
-struct LongScan {
+class BodyReader;
+
+/// A body or a value with which the rules stop between two pieces or scans, with memory for its
+/// decoder or its forms that outlives the call. A worker has few; a transaction holds one at most,
+/// and one that needs one waits.
+struct LongWork {
+  base::Arena arena;
+  BodyReader* body;  ///< in the arena; where the value is scanned, nothing
+
   WaitingValue of;
   ScanProgress progress;
   ScanMemory memory;
-  base::Arena arena;
-  std::uint64_t steps_left, steps_spent;  ///< of the transaction, before it
+  std::uint64_t steps_left, steps_spent;  ///< of the transaction, before the value
   bool is_taken = false;
 };
 
@@ -89,11 +94,11 @@ struct ScanScratch {
   Gram hits[abi::kGramCount];
   WaitingValue waiting[kWaitingMax];
   ScanMemory memory;  ///< of the values that are scanned at a stretch
-  LongScan long_scans[abi::kLongScans];
+  LongWork long_works[abi::kLongWorks];
 
   /// nullptr: all are taken.
-  LongScan* take_long_scan() {
-    for (LongScan& scan : long_scans) {
+  LongWork* take_long_work() {
+    for (LongWork& scan : long_works) {
       if (!std::exchange(scan.is_taken, true)) return &scan;
     }
     return nullptr;

@@ -299,18 +299,11 @@ void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
   }
 }
 
-void give_up_scan(TransactionState& state) {
-  LongScan* scan = std::exchange(state.long_scan, nullptr);
-  if (scan == nullptr) return;
-  scan->arena.reset();
-  scan->is_taken = false;
-}
-
 bool scan_values(TransactionState& state) {
   const auto end = [&] { return 2 * state.values.size(); };
   if (state.next_scan >= end()) return true;
   ValueScanner scanner(state);
-  if (state.long_scan != nullptr) {
+  if (state.long_work != nullptr) {
     if (!scanner.go_on()) return false;
     ++state.next_scan;
   }
@@ -351,7 +344,7 @@ bool scan_body(TransactionState& state, bool only_asked) {
   const std::uint16_t index = state.unscanned_body;
   ValueScanner scanner(state);
   if (only_asked) scanner.ask_less();
-  if (state.long_scan != nullptr) {
+  if (state.long_work != nullptr) {
     if (!scanner.go_on()) return false;
   } else if (!scanner.scan(Item::of_value(index),
                            static_cast<std::uint32_t>(VariableId::kRequestBody) * 2, {},

@@ -25,7 +25,4 @@ void run_database(TransactionState& state, std::uint32_t database, Bytes bytes,
 /// with the same.
 [[nodiscard]] bool scan_body(TransactionState& state, bool only_asked);
 
-/// The scans of a long value that have stopped are not gone on with.
-void give_up_scan(TransactionState& state);
-
 }  // namespace sluice::rules

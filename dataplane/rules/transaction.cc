@@ -77,6 +77,11 @@ void run_stages(TransactionState& state) {
     if (!go_on_long_body(state)) return;
     state.stage = state.stage == Stage::kLongBody ? Stage::kDone : Stage::kScan;
   }
+  if (state.stage == Stage::kBody) {
+    if (!state.failed() && !add_request_body(state)) return;
+    state.stage = Stage::kScan;
+    if (state.slice_over_now()) return;
+  }
   if (state.stage == Stage::kScan) {
     if (!scan_values(state)) return;
     state.stage = state.failed() ? Stage::kDone : Stage::kRules;
@@ -198,8 +203,7 @@ abi::Verdict Transaction::request_end() {
     state.stage = Stage::kLongBodyEnd;
   } else {
     state.inspected_bytes += state.request_body.size;
-    if (!state.failed()) add_request_body(state);
-    if (state.slice_over()) return state.verdict;
+    state.stage = Stage::kBody;
   }
   run_stages(state);
   return state.verdict;
@@ -263,7 +267,7 @@ void Transaction::finish() {
 void Transaction::release() {
   if (state_ == nullptr) return;
   Region region = state_->region;
-  give_up_scan(*state_);
+  state_->give_up_work();
   if (state_->long_body != nullptr) drop_long_body(*state_);
   state_ = nullptr;
   region.release();

@@ -182,7 +182,7 @@ class WorkerState {
 
     /// Of memory that are mapped for it.
     [[nodiscard]] std::size_t bytes() const {
-      return transaction_bytes + scratch_bytes + abi::kLongScans * abi::kLongScanArenaBytes;
+      return transaction_bytes + scratch_bytes + abi::kLongWorks * abi::kLongWorkArenaBytes;
     }
   };
   static base::Result<std::unique_ptr<WorkerState>> create(const Options& options);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "dataplane/abi/actions.h"
@@ -61,6 +62,7 @@ enum class Stage : std::uint8_t {
   kDone,
   kLongBody,     ///< pieces of a long body, and its batches
   kLongBodyEnd,  ///< the same, then what is known at its end only
+  kBody,         ///< pieces of a body that is kept whole
   kScan,
   kRules,
 };
@@ -91,7 +93,7 @@ struct TransactionState {
   std::uint32_t next_scan = 0;      ///< kScan: Item::code of the next value or name
   std::uint32_t next_position = 0;  ///< kRules: into the phase's list
   StoppedChain* stopped = nullptr;  ///< kRules: a chain that stops between two of its values
-  LongScan* long_scan = nullptr;    ///< a value that stops between two of its scans
+  LongWork* long_work = nullptr;    ///< a body or value that stops between two pieces or scans
 
   // Of the rule that is being evaluated.
   std::uint32_t matched_count = 0;  ///< since the last rule that did not match
@@ -157,6 +159,23 @@ struct TransactionState {
   [[nodiscard]] bool failed() const { return limit_count > 0; }
   /// Between two units of work: whether the rest waits for the next slice.
   [[nodiscard]] bool slice_over() const { return stops && worker->slice.is_over(steps_spent); }
+  /// The place of a long body or value goes back, and what of it is not done stays so.
+  void give_up_work() {
+    if (long_work == nullptr) return;
+    long_work->arena.reset();
+    long_work->is_taken = false;
+    long_work = nullptr;
+  }
+  /// Bytes from which on a body or a value stops within itself, where slices are not the smallest.
+  [[nodiscard]] std::size_t least_to_stop(std::size_t bytes) const {
+    if (!stops || !worker->slice.is_limited()) return std::numeric_limits<std::size_t>::max();
+    return worker->slice.ends_with_each_unit() ? 0 : bytes;
+  }
+  /// The same behind a unit that may have taken long without a step.
+  [[nodiscard]] bool slice_over_now() const {
+    if (stops) worker->slice.look_soon();
+    return slice_over();
+  }
   /// A copy that lives as long as the transaction; fails and gives an empty text when full.
   std::string_view keep(std::string_view text);
   Bytes keep(Bytes bytes) { return base::as_bytes(keep(base::as_text(bytes))); }

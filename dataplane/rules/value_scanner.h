@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "dataplane/rules/byte_class.h"
@@ -79,7 +78,7 @@ class ValueScanner {
   }
   /// Goes on with the value whose scans have stopped. False: the slice is over once more.
   [[nodiscard]] bool go_on() {
-    LongScan& scan = *state_.long_scan;
+    LongWork& scan = *state_.long_work;
     use_set(scan.of.set);
     at_ = scan.progress;
     memory_ = &scan.memory;
@@ -93,7 +92,7 @@ class ValueScanner {
       return false;
     }
     const WaitingValue waiting = scan.of;
-    give_up_scan(state_);
+    state_.give_up_work();
     if (at_.is_full) {
       state_.steps_left = scan.steps_left;
       state_.steps_spent = scan.steps_spent;
@@ -125,19 +124,13 @@ class ValueScanner {
     remember_found(waiting.place);
     return true;
   }
-  /// Bytes from which on a value's scans may stop.
-  static std::size_t least_to_stop(const TransactionState& state) {
-    const Slice& slice = state.worker->slice;
-    if (!state.stops || !slice.is_limited()) return std::numeric_limits<std::size_t>::max();
-    return slice.ends_with_each_unit() ? 0 : abi::kLongScanBytes;
-  }
   [[nodiscard]] [[gnu::noinline]] bool scan_in_slices(const WaitingValue& waiting) {
-    LongScan* scan = scratch_.take_long_scan();
+    LongWork* scan = scratch_.take_long_work();
     if (scan == nullptr) {
       stopped_at_ = waiting.item;
       return false;
     }
-    state_.long_scan = scan;
+    state_.long_work = scan;
     scan->of = waiting;
     scan->steps_left = state_.steps_left;
     scan->steps_spent = state_.steps_spent;
@@ -181,11 +174,7 @@ class ValueScanner {
     Memo::put(place, state_.ruleset->serial(), set_index_, {at_.found, at_.found_count});
   }
   /// Between two units of a value whose scans may stop.
-  [[nodiscard]] bool pauses() {
-    if (!at_.stops) return false;
-    state_.worker->slice.look_soon();
-    return state_.slice_over();
-  }
+  [[nodiscard]] bool pauses() { return at_.stops && state_.slice_over_now(); }
   bool run();
   bool make_forms(std::uint16_t first_node);
   bool step(std::uint16_t node);
@@ -250,7 +239,7 @@ class ValueScanner {
   bool asks_less_ = false;  ///< ask_less()
   bool asked_nodes_[abi::kTransformNodesMax];
   std::size_t waiting_count_ = 0;
-  const std::size_t least_to_stop_ = least_to_stop(state_);
+  const std::size_t least_to_stop_ = state_.least_to_stop(abi::kLongWorkBytes);
   Item stopped_at_;
   ScanProgress at_;  ///< the value under way
   ScanMemory* memory_ = &scratch_.memory;

@@ -45,9 +45,9 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   }
   state->scratch_->mapped = mapped;
   std::size_t at = options.transaction_bytes + options.scratch_bytes;
-  for (LongScan& scan : state->scratch_->scan.long_scans) {
-    scan.arena = base::Arena(mapped.subspan(at, abi::kLongScanArenaBytes));
-    at += abi::kLongScanArenaBytes;
+  for (LongWork& scan : state->scratch_->scan.long_works) {
+    scan.arena = base::Arena(mapped.subspan(at, abi::kLongWorkArenaBytes));
+    at += abi::kLongWorkArenaBytes;
   }
   state->scratch_->index = options.index;
   state->scratch_->use_memo = options.memo;

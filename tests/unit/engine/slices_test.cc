@@ -199,13 +199,13 @@ TEST(Slices, AServersResetGivesTheWorkUp) {
 
 /// Its scans may stop, nothing is known of it, and it has all pairs of what the rules look for.
 std::string long_value(unsigned number) {
-  return "at-tt-ta-ac-ck" + std::to_string(number) + std::string(abi::kLongScanBytes, '-');
+  return "at-tt-ta-ac-ck" + std::to_string(number) + std::string(abi::kLongWorkBytes, '-');
 }
 
 /// A worker has room for so many values whose scans have stopped; others wait for theirs.
 TEST(Slices, MoreValuesThanCanStopWaitTheirTurn) {
   EngineRig rig(in_slices());
-  constexpr unsigned kClients = 3 * abi::kLongScans;
+  constexpr unsigned kClients = 3 * abi::kLongWorks;
   std::vector<std::unique_ptr<Dialog>> dialogs;
   std::vector<std::string> requests;
   for (unsigned i = 0; i < kClients; ++i) {

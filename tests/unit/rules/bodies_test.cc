@@ -170,6 +170,31 @@ TEST(Slices, ARuleStopsBetweenTheMembersOfALongList) {
   EXPECT_EQ(at_a_stretch.run(request).steps, judged.steps);
 }
 
+/// JSON and multipart between pieces of 16 KiB.
+TEST(Slices, ABodyStopsWhileItIsDecoded) {
+  const std::string rules =
+      "SecRequestBodyAccess On\n"
+      "SecRule REQUEST_HEADERS:Content-Type \"@contains json\" "
+      "\"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\n"
+      "SecRule REQBODY_ERROR|MULTIPART_STRICT_ERROR \"@eq 1\" \"id:2,phase:2,pass,log\"\n"
+      "SecRule ARGS:a|ARGS:json.a \"@endsWith end\" \"id:3,phase:2,pass,log\"\n";
+  const LoadedRules loaded = load_text(rules);
+  ASSERT_NE(loaded.ruleset, nullptr);
+  const auto stops = [&](const std::string& type, const std::string& head, std::size_t bytes,
+                         const std::string& tail) {
+    const std::string request = post(type, head + std::string(bytes, '+') + "\\u0041end" + tail);
+    EXPECT_EQ(judge(rules, request).ids, Ids{3}) << type << bytes;
+    Judge in_slices(*loaded.ruleset);
+    (void)in_slices.run(request);
+    return in_slices.stops;
+  };
+  const std::string json = "application/json", parts = "multipart/form-data; boundary=B";
+  const std::string head = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n";
+  EXPECT_GE(stops(json, "{\"a\":\"", 60'000, "\"}"), stops(json, "{\"a\":\"", 9, "\"}") + 3);
+  EXPECT_GE(stops(parts, head, 60'000, "\r\n--B--\r\n"),
+            stops(parts, head, 9, "\r\n--B--\r\n") + 3);
+}
+
 /// Between the forms of a value, and between the patterns that are looked for in each.
 TEST(Slices, AValueStopsBetweenItsScans) {
   std::string rules = "SecRequestBodyAccess On\n", words;
