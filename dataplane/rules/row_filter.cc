@@ -36,7 +36,8 @@ std::uint64_t passing_one_by_one(const std::uint64_t* masks, unsigned count,
 
 [[gnu::target("avx512f")]] std::uint64_t passing_avx512(const std::uint64_t* masks, unsigned count,
                                                         std::uint64_t classes) {
-  const __m512i missing = _mm512_set1_epi64(static_cast<long long>(~classes));
+  const std::uint64_t absent = ~classes;
+  const __m512i missing = _mm512_set1_epi64(static_cast<long long>(absent));
   std::uint64_t passing = 0;
   for (unsigned i = 0; i < count; i += 8) {
     const unsigned left = count - i;

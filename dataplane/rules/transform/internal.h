@@ -69,11 +69,9 @@ class Output {
 inline constexpr auto kHexDigits = [] {
   std::array<std::int8_t, 256> table{};
   for (auto& value : table) value = -1;
-  for (int i = 0; i < 10; ++i)
-    table[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(i);
-  for (int i = 0; i < 6; ++i) {
-    table[static_cast<std::size_t>('a' + i)] = static_cast<std::int8_t>(10 + i);
-    table[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(10 + i);
+  for (std::size_t i = 0; i < 10; ++i) table['0' + i] = static_cast<std::int8_t>(i);
+  for (std::size_t i = 0; i < 6; ++i) {
+    table['a' + i] = table['A' + i] = static_cast<std::int8_t>(10 + i);
   }
   return table;
 }();
@@ -89,13 +87,11 @@ inline constexpr char kLowerHex[] = "0123456789abcdef";
 inline constexpr auto kBase64Digits = [] {
   std::array<std::int8_t, 256> table{};
   for (auto& value : table) value = -1;
-  for (int i = 0; i < 26; ++i) {
-    table[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(i);
-    table[static_cast<std::size_t>('a' + i)] = static_cast<std::int8_t>(26 + i);
+  for (std::size_t i = 0; i < 26; ++i) {
+    table['A' + i] = static_cast<std::int8_t>(i);
+    table['a' + i] = static_cast<std::int8_t>(26 + i);
   }
-  for (int i = 0; i < 10; ++i) {
-    table[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(52 + i);
-  }
+  for (std::size_t i = 0; i < 10; ++i) table['0' + i] = static_cast<std::int8_t>(52 + i);
   table['+'] = 62;
   table['/'] = 63;
   return table;
