@@ -296,4 +296,14 @@ Needs literal_needs(const std::vector<std::string>& texts) {
   return needs;
 }
 
+Needs xss_needs() {
+  const Needs names =
+      literal_needs({"on", "xmlns", "xlink", "style", "action", "attributename", "by", "background",
+                     "dataformatas", "src", "filter", "folder", "from", "handler", "href", "poster",
+                     "to", "values", std::string(1, 0)});
+  Needs needs = both(names, literal_needs({"="}));
+  needs.push_back(need_of_text("<"));
+  return needs;
+}
+
 }  // namespace sluice::compile

@@ -76,6 +76,10 @@ Needs literal_needs(const std::vector<std::string>& texts);
 /// The same for "a byte outside these occurs". `good`: those that may occur.
 Needs byte_range_needs(const rules::ByteRange& good);
 
+/// The same for "libinjection takes it for cross-site scripting": that begins at a tag, or is the
+/// value of an attribute with one of some names. It passes over NULs in names.
+Needs xss_needs();
+
 /// Both must hold. Exact while there are few ways, else weaker.
 Needs both(const Needs& left, const Needs& right);
 

@@ -159,8 +159,7 @@ class Planner {
       case OperatorId::kDetectXss:
         key = "xss";
         pattern.without_scan = abi::ScanKind::kXss;
-        // Its tokens that mean something begin at a tag or are the value of an attribute.
-        pattern.needs = literal_needs({"<", "="});
+        pattern.needs = xss_needs();
         return true;
       default:
         return false;

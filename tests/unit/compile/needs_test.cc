@@ -13,6 +13,8 @@
 #include "dataplane/rules/operator/regex.h"
 #include "dataplane/rules/scan_index.h"
 
+extern "C" int libinjection_xss(const char* text, std::size_t bytes);
+
 namespace sluice::compile {
 namespace {
 
@@ -178,6 +180,78 @@ TEST(Lead, WhatIsNotUnderstoodAsksForNothing) {
     EXPECT_EQ(lead.count, 0) << pattern;
     EXPECT_LE(lead.least, 1) << pattern;
   }
+}
+
+TEST(Needs, LibinjectionFindsNoScriptInWhatFailsThem) {
+  const std::vector<std::string> pieces = {"'",
+                                           "\"",
+                                           "`",
+                                           " ",
+                                           "/",
+                                           "=",
+                                           "<",
+                                           ">",
+                                           "on",
+                                           "ON",
+                                           "onx",
+                                           "onload",
+                                           "xmlns",
+                                           "XLINK:",
+                                           "xlink:href",
+                                           "href",
+                                           "Action",
+                                           "form",
+                                           "by",
+                                           "BY",
+                                           "from",
+                                           "to",
+                                           "src",
+                                           "data",
+                                           "dyn",
+                                           "low",
+                                           "style",
+                                           "poster",
+                                           "values",
+                                           "handler",
+                                           "folder",
+                                           "filter",
+                                           "attributename",
+                                           "background",
+                                           "dataformatas",
+                                           "datasrc",
+                                           "formaction",
+                                           "javascript:",
+                                           "view-source:x",
+                                           "data:",
+                                           "vbscript:",
+                                           "!--",
+                                           "[if",
+                                           "script",
+                                           "x",
+                                           "1",
+                                           "\n",
+                                           "&#106;avascript:",
+                                           "a=b",
+                                           std::string(1, 0),
+                                           std::string("o\0n", 3),
+                                           std::string("s\0rc", 4)};
+  const Needs needs = xss_needs();
+  std::mt19937_64 random(20261201);
+  std::size_t found = 0, without_tag = 0;
+  for (int i = 0; i < 1'000'000; ++i) {
+    std::string text;
+    for (std::uint64_t parts = 1 + random() % 9; parts > 0; --parts) {
+      text += pieces[random() % pieces.size()];
+    }
+    if (libinjection_xss(text.data(), text.size()) == 0) continue;
+    ASSERT_TRUE(meets(needs, text)) << text << ", seed 20261201";
+    ++found;
+    if (text.find('<') == std::string::npos) ++without_tag;
+  }
+  EXPECT_GT(found, 15'000U);
+  EXPECT_GT(without_tag, 5'000U);
+  EXPECT_FALSE(meets(needs, "' or '1'='1"));
+  EXPECT_FALSE(meets(needs, "https://shop.example/cart?id=17"));
 }
 
 TEST(Needs, WhatIsNotUnderstoodAsksForNothing) {
