@@ -177,26 +177,27 @@ class ValueScanner {
   [[nodiscard]] bool pauses() { return at_.stops && state_.slice_over_now(); }
   bool run();
   bool make_forms(std::uint16_t first_node);
-  bool step(std::uint16_t node);
-  void scan_form(const ValueForm& form);
-  void sieve(const ValueForm& form);
+  // Inline, so that each becomes part of its only caller.
+  [[gnu::always_inline]] inline bool step(std::uint16_t node);
+  inline void scan_form(const ValueForm& form);
+  inline void sieve(const ValueForm& form);
   /// Whether a value begins as a lead asks; kNone16 asks for nothing.
   [[nodiscard]] bool may_begin(std::uint16_t index, Bytes value) const {
     return index == abi::kNone16 || begins_as(leads_[index], value);
   }
-  void sieve_by_class(const ValueForm& form);
-  void sieve_by_gram(const ValueForm& form);
-  void sieve_rows(const ValueForm& form, const abi::ScanRows& rows);
-  void sieve_row(const ValueForm& form, const abi::ScanRow& row);
+  inline void sieve_by_class(const ValueForm& form);
+  inline void sieve_by_gram(const ValueForm& form);
+  inline void sieve_rows(const ValueForm& form, const abi::ScanRows& rows);
+  inline void sieve_row(const ValueForm& form, const abi::ScanRow& row);
   [[nodiscard]] static bool has_line_end(const ValueForm& form) {
     return (form.classes & class_bit(ByteClass::kOtherWhitespace)) != 0;
   }
   [[nodiscard]] bool is_of_this_form(std::uint16_t node) const {
     return at_.one_form || memory_->form_of_node[node] == at_.current;
   }
-  bool may_match(const abi::ScanPattern& pattern, const ValueForm& form);
-  bool may_match_briefly(const abi::ScanPattern& pattern, Bytes value);
-  void found(const abi::ScanPattern& pattern);
+  inline bool may_match(const abi::ScanPattern& pattern, const ValueForm& form);
+  inline bool may_match_briefly(const abi::ScanPattern& pattern, Bytes value);
+  inline void found(const abi::ScanPattern& pattern);
 
   void remember(std::uint32_t check) {
     std::uint16_t* const end = at_.found + at_.found_count;
