@@ -106,6 +106,12 @@ MUTATIONS = [
      "while (sender.inspected < sender.received && !sender.blocked && "
      "(!waits_ || direction == Direction::kToClient)) {",
      STREAM, "TcpWaits.NothingOfTheOtherDirectionIsShown"),
+    ("patterns_behind_a_stop_forgotten", "rules/scanner.cc",
+     "if (may_match(pattern, form)) found(pattern); if (pauses()) return false;",
+     "if (may_match(pattern, form)) found(pattern); if (pauses()) { at_.wanted_count = 0; return false; }",
+     EVALUATOR, "Slices.AValueStopsBetweenItsScans"),
+    ("values_without_room_fail", "rules/scanner.cc", "at_.is_full = true; return false;", "",
+     EVALUATOR, "Slices.AValueWithTooManyLongFormsIsScannedAtAStretch"),
     ("allocation_on_the_packet_path", "engine/judge.cc",
      "transaction.request_done = true; transaction.request_ended = context_.now;",
      "transaction.request_done = true; transaction.request_ended = context_.now; "
