@@ -133,7 +133,7 @@ class Lab:
         self.trouble, self.delay = trouble, delay
         self.namespaces = {end: f"slc-{self.id}-{end[0]}"
                            for end in ("client", "middle", "server", "trouble")}
-        self.made_namespaces, self.processes, self.indices = [], [], itertools.count(1001)
+        self.made_namespaces, self.processes, self.crashed, self.indices = [], [], [], itertools.count(1001)
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"sluice-lab-{self.id}-"))
         self.shm = pathlib.Path(f"/dev/shm/sluice-lab-{self.id}")
         self.hugepages_before = _hugepages_free()
@@ -160,7 +160,7 @@ class Lab:
         self.close(failed=kind is not None)
 
     def close(self, failed=False):
-        """Takes everything down and raises Failure where something stays behind."""
+        """Takes everything down and raises Failure where something crashed or stays behind."""
         for process in reversed(self.processes):
             self.stop(process)
         for name in self.made_namespaces:
@@ -170,8 +170,8 @@ class Lab:
         shutil.rmtree(self.shm, ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
         left = self._leaks()
-        if left and not failed:
-            raise Failure("left behind: " + ", ".join(left))
+        if (self.crashed or left) and not failed:
+            raise Failure(", ".join(self.crashed + [f"left behind: {what}" for what in left]))
 
     def _leaks(self):
         left = [f"namespace {name}" for name in self.made_namespaces
@@ -272,7 +272,7 @@ class Lab:
         return process
 
     def stop(self, process, seconds=10):
-        """TERM, then KILL. The exit status."""
+        """TERM, then KILL. The exit status; close() fails if a program of ours ended by any signal but TERM."""
         if process.poll() is None:
             process.terminate()
             try:
@@ -280,6 +280,9 @@ class Lab:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        ours = [word for word in map(str, process.args) if word.startswith(f"{BUILD}/")]
+        if ours and process.returncode < 0 and process.returncode != -signal.SIGTERM:
+            self.crashed.append(f"{pathlib.Path(ours[0]).name} ended by signal {-process.returncode}")
         if process in self.processes:
             self.processes.remove(process)
         return process.returncode
@@ -411,7 +414,7 @@ class Lab:
             return self.ctl("status", check=False).returncode == 0
         wait_for(running, 60, "sluiced answers")
 
-    def ctl(self, *words, check=True, timeout=60):
+    def ctl(self, *words, check=True, timeout=180):
         """sluicectl; the CompletedProcess."""
         try:
             done = subprocess.run([str(BUILD / "controlplane/ctl/sluicectl"), "--config",
@@ -476,13 +479,14 @@ class Lab:
 
 
 def main(*tests):
-    """Runs tests one after the other; the exit status for meson."""
-    wanted = sys.argv[1:]
+    """Runs the tests that arguments name, or all; behind --without all others. The exit status for meson."""
+    without = sys.argv[1:2] == ["--without"]
+    named = sys.argv[2 if without else 1:]
     # A test that runs out of time is ended by SIGTERM: leave through close(), as on any failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = 0
     for test in tests:
-        if wanted and test.__name__ not in wanted:
+        if named and (test.__name__ in named) == without:
             continue
         start = time.monotonic()
         try:
