@@ -36,6 +36,23 @@ MatchOutcome ask(TransactionState& state, abi::OperatorId id, Bytes value,
   return outcome;
 }
 
+MatchOutcome ask_and_remember(TransactionState& state, abi::OperatorId id, Bytes value,
+                              const base::Hash128& hash,
+                              char (&fingerprint)[kSqliFingerprintBytes]) {
+  std::memset(fingerprint, 0, sizeof fingerprint);
+  ++state.worker->counts.injection_looks;
+  const MatchOutcome outcome = ask(state, id, value, fingerprint);
+  if (outcome == MatchOutcome::kLimit) {  // it depends on what other values have taken
+    state.sqli_beyond = hash;
+    return outcome;
+  }
+  InjectionMemo::Entry& entry = state.worker->injections.place_of(hash);
+  entry.hash = hash;
+  entry.outcome = outcome;
+  std::memcpy(entry.fingerprint, fingerprint, sizeof fingerprint);
+  return outcome;
+}
+
 }  // namespace
 
 base::Result<InjectionMemo> InjectionMemo::create() {
@@ -50,23 +67,24 @@ MatchOutcome detect_injection(TransactionState& state, abi::OperatorId id, Bytes
   WorkerScratch& worker = *state.worker;
   state.spend(4 + value.size() / 64);
   const base::Hash128 hash = name_of(worker, id, value);
-  InjectionMemo::Entry& entry = worker.injections.place_of(hash);
+  const InjectionMemo::Entry& entry = worker.injections.place_of(hash);
   if (entry.hash == hash) {
     std::memcpy(fingerprint, entry.fingerprint, sizeof fingerprint);
     return entry.outcome;
   }
-  std::memset(fingerprint, 0, sizeof fingerprint);
-  if (state.sqli_beyond == hash) return MatchOutcome::kLimit;
-  ++worker.counts.injection_looks;
-  const MatchOutcome outcome = ask(state, id, value, fingerprint);
-  if (outcome == MatchOutcome::kLimit) {  // it depends on what other values have taken
-    state.sqli_beyond = hash;
-  } else {
-    entry.hash = hash;
-    entry.outcome = outcome;
-    std::memcpy(entry.fingerprint, fingerprint, sizeof fingerprint);
+  if (state.sqli_beyond == hash) {
+    std::memset(fingerprint, 0, sizeof fingerprint);
+    return MatchOutcome::kLimit;
   }
-  return outcome;
+  return ask_and_remember(state, id, value, hash, fingerprint);
+}
+
+MatchOutcome detect_new_injection(TransactionState& state, abi::OperatorId id, Bytes value) {
+  state.spend(4 + value.size() / 64);
+  const base::Hash128 hash = name_of(*state.worker, id, value);
+  if (state.sqli_beyond == hash) return MatchOutcome::kLimit;
+  char fingerprint[kSqliFingerprintBytes];
+  return ask_and_remember(state, id, value, hash, fingerprint);
 }
 
 }  // namespace sluice::rules

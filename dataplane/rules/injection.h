@@ -43,4 +43,9 @@ class InjectionMemo {
 MatchOutcome detect_injection(TransactionState& state, abi::OperatorId id, Bytes value,
                               char (&fingerprint)[kSqliFingerprintBytes]);
 
+/// The same of a value that a scan comes to: most were never asked of, and an entry of the memo
+/// that is looked at for nothing comes from memory. What libinjection says is remembered all the
+/// same.
+MatchOutcome detect_new_injection(TransactionState& state, abi::OperatorId id, Bytes value);
+
 }  // namespace sluice::rules

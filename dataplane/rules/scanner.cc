@@ -243,7 +243,6 @@ void ValueScanner::sieve_row(const ValueForm& form, const abi::ScanRow& row) {
 /// libinjection is asked here and not first by its rule, so that the memo spares it too; beyond its
 /// limits a value stays a candidate and its rule fails by name.
 bool ValueScanner::may_match(const abi::ScanPattern& pattern, const ValueForm& form) {
-  char fingerprint[kSqliFingerprintBytes];
   bool matches = false;
   switch (static_cast<abi::ScanKind>(pattern.kind)) {
     case abi::ScanKind::kHyperscan:
@@ -257,10 +256,10 @@ bool ValueScanner::may_match(const abi::ScanPattern& pattern, const ValueForm& f
       return true;
     case abi::ScanKind::kSqli:
       return may_be_sqli(form.bytes, form.classes) &&
-             detect_injection(state_, abi::OperatorId::kDetectSqli, form.bytes, fingerprint) !=
+             detect_new_injection(state_, abi::OperatorId::kDetectSqli, form.bytes) !=
                  MatchOutcome::kNoMatch;
     case abi::ScanKind::kXss:
-      return detect_injection(state_, abi::OperatorId::kDetectXss, form.bytes, fingerprint) !=
+      return detect_new_injection(state_, abi::OperatorId::kDetectXss, form.bytes) !=
              MatchOutcome::kNoMatch;
   }
   return true;
