@@ -212,7 +212,7 @@ LinkedRules link_files(const std::vector<std::string>& files, SourceSet& sources
   return rules;
 }
 
-LinkedRules link_text(const std::string& name, std::string text, SourceSet& sources,
+LinkedRules link_text(const std::string& name, std::string_view text, SourceSet& sources,
                       config::Diagnostics& diagnostics) {
   LinkedRules rules;
   Loader loader(rules, sources, diagnostics);

@@ -266,7 +266,7 @@ LinkedRules link_files(const std::vector<std::string>& files, SourceSet& sources
                        config::Diagnostics& diagnostics);
 
 /// The same for one text. Files it names are looked for in `sources`.
-LinkedRules link_text(const std::string& name, std::string text, SourceSet& sources,
+LinkedRules link_text(const std::string& name, std::string_view text, SourceSet& sources,
                       config::Diagnostics& diagnostics);
 
 /// An error or a warning at a place of linked rules: for the compiler.

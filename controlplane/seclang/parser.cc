@@ -3,6 +3,8 @@
 
 #include "controlplane/seclang/parser.h"
 
+#include <iterator>
+
 #include "controlplane/seclang/values.h"
 
 namespace sluice::seclang {
@@ -10,6 +12,7 @@ namespace {
 
 std::vector<std::string_view> directive_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(kDirectives));
   for (const DirectiveInfo& info : kDirectives) names.push_back(info.name);
   return names;
 }

@@ -48,7 +48,7 @@ def ask(command, feed):
                    for number, data in feed.items())
     done = subprocess.run(command, input=text, text=True, stdout=subprocess.PIPE, check=False)
     answers = {}
-    for line in done.stdout.splitlines():
+    for line in filter(None, done.stdout.split("\n")):  # values may hold other ends of lines
         answer = json.loads(line)
         answers[answer["id"]] = (
             {rule["id"] for rule in answer["rules"]} - NOT_COMPARED, answer)
