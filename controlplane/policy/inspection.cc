@@ -50,6 +50,7 @@ bool read_switch(const YAML::Node& node, bool& on) {
 void read_strict(YamlReader& reader, const YAML::Node& node, std::uint64_t& into) {
   if (!node || node.IsNull()) return;
   std::vector<std::string_view> names;
+  names.reserve(std::size(abi::kStrictSwitches));
   for (const abi::StrictInfo& info : abi::kStrictSwitches) names.push_back(info.name);
   if (!reader.check_map(node, "strict", names)) return;
   for (const auto& entry : node) {

@@ -12,12 +12,14 @@ constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c
 
 std::vector<std::string_view> action_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(abi::kRuleActions));
   for (const abi::ActionInfo& info : abi::kRuleActions) names.push_back(info.name);
   return names;
 }
 
 std::vector<std::string_view> transform_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(abi::kTransformNames));
   for (const abi::TransformName& info : abi::kTransformNames) names.push_back(info.name);
   return names;
 }
@@ -242,9 +244,9 @@ class ActionParser {
   void take_severity(const Entry& entry) {
     static constexpr std::string_view kNames[] = {"EMERGENCY", "ALERT",  "CRITICAL", "ERROR",
                                                   "WARNING",   "NOTICE", "INFO",     "DEBUG"};
-    for (std::uint8_t i = 0; i < std::size(kNames); ++i) {
+    for (std::size_t i = 0; i < std::size(kNames); ++i) {
       if (!abi::equal_ignoring_case(entry.value.text(), kNames[i])) continue;
-      list_.severity = i;
+      list_.severity = static_cast<std::uint8_t>(i);
       return;
     }
     const auto value = number(entry, 0, 7, "a severity from 0 to 7 or EMERGENCY to DEBUG");

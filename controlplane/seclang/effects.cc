@@ -7,8 +7,6 @@
 namespace sluice::seclang {
 namespace {
 
-using abi::ControlId;
-
 /// Index of the first `wanted` outside %{...}, or npos.
 std::size_t find_outside_macros(std::string_view text, std::string_view wanted) {
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -65,6 +63,7 @@ bool check_persistent_name(const Member& member, const Place& place, Reporter& r
 
 std::vector<std::string_view> control_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(abi::kControls));
   for (const abi::ControlInfo& info : abi::kControls) names.push_back(info.name);
   return names;
 }
