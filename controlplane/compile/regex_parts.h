@@ -92,6 +92,7 @@ class Sequence {
   void flush_before(const std::vector<Codes>& next) {
     for (std::size_t length = kBeginningMax; length > 0; --length) {
       std::vector<Codes> beginnings;
+      beginnings.reserve(next.size());
       for (const Codes& text : next) beginnings.push_back(text.substr(0, length));
       unique_texts(beginnings);
       if (run_.size() * beginnings.size() > kBeginningsMax) continue;
