@@ -98,8 +98,8 @@ struct ScanScratch {
 
   /// nullptr: all are taken.
   LongWork* take_long_work() {
-    for (LongWork& scan : long_works) {
-      if (!std::exchange(scan.is_taken, true)) return &scan;
+    for (LongWork& work : long_works) {
+      if (!std::exchange(work.is_taken, true)) return &work;
     }
     return nullptr;
   }

@@ -159,6 +159,11 @@ struct TransactionState {
   [[nodiscard]] bool failed() const { return limit_count > 0; }
   /// Between two units of work: whether the rest waits for the next slice.
   [[nodiscard]] bool slice_over() const { return stops && worker->slice.is_over(steps_spent); }
+  /// The same behind a unit that may have taken long without a step.
+  [[nodiscard]] bool slice_over_now() const {
+    if (stops) worker->slice.look_soon();
+    return slice_over();
+  }
   /// The place of a long body or value goes back, and what of it is not done stays so.
   void give_up_work() {
     if (long_work == nullptr) return;
@@ -170,11 +175,6 @@ struct TransactionState {
   [[nodiscard]] std::size_t least_to_stop(std::size_t bytes) const {
     if (!stops || !worker->slice.is_limited()) return std::numeric_limits<std::size_t>::max();
     return worker->slice.ends_with_each_unit() ? 0 : bytes;
-  }
-  /// The same behind a unit that may have taken long without a step.
-  [[nodiscard]] bool slice_over_now() const {
-    if (stops) worker->slice.look_soon();
-    return slice_over();
   }
   /// A copy that lives as long as the transaction; fails and gives an empty text when full.
   std::string_view keep(std::string_view text);

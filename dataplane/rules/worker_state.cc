@@ -45,8 +45,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(const Options& op
   }
   state->scratch_->mapped = mapped;
   std::size_t at = options.transaction_bytes + options.scratch_bytes;
-  for (LongWork& scan : state->scratch_->scan.long_works) {
-    scan.arena = base::Arena(mapped.subspan(at, abi::kLongWorkArenaBytes));
+  for (LongWork& work : state->scratch_->scan.long_works) {
+    work.arena = base::Arena(mapped.subspan(at, abi::kLongWorkArenaBytes));
     at += abi::kLongWorkArenaBytes;
   }
   state->scratch_->index = options.index;
